@@ -1,0 +1,409 @@
+//! What happened: one enum of past-tense facts. Log, metrics, history, the event stream and the page all come from it.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::exit::Exit;
+use crate::ids::{AgentName, RunId};
+use crate::reason::{Reason, UnhealthyDependency, list_unhealthy};
+use crate::time::{Timestamp, as_ms, human};
+use crate::trigger::Trigger;
+
+/// How an execution ended; exactly one per execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Its program ended with a code of success.
+    Succeeded,
+    /// All attempts failed.
+    Failed,
+    /// The last attempt took too long.
+    TimedOut,
+    /// It was not started, and that is as intended.
+    Skipped,
+    /// It was not accepted.
+    Refused,
+    /// Somebody, or a newer execution, ended it.
+    Cancelled,
+    /// Cut off by shutdown or crash.
+    Interrupted,
+    /// Nobody can say.
+    Lost,
+}
+
+impl End {
+    /// The word that the API uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Skipped => "skipped",
+            Self::Refused => "refused",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A fact with its place in the sequence of all facts since the start.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Recorded {
+    /// 1, 2, 3 …
+    pub seq: u64,
+    /// When it was recorded.
+    pub time: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened.
+#[expect(missing_docs, reason = "the fields are named after what they hold; units are in their serialized names")]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", content = "data")]
+pub enum Event {
+    /// A program was started.
+    #[serde(rename = "agent.started")]
+    AgentStarted { agent: AgentName, instance: u16, run: RunId, attempt: u32, pid: i32 },
+    /// A service's instance is ready.
+    #[serde(rename = "agent.ready")]
+    AgentReady {
+        agent: AgentName,
+        instance: u16,
+        #[serde(rename = "after_ms", serialize_with = "ms")]
+        after: Duration,
+    },
+    /// A service's instance, or a job's triggers, were stopped on purpose.
+    #[serde(rename = "agent.stopped")]
+    AgentStopped { agent: AgentName, instance: u16, exit: Option<Exit>, forced: bool, reason: Reason },
+    /// An attempt of a job, or a service's instance, failed.
+    #[serde(rename = "agent.failed")]
+    AgentFailed { agent: AgentName, instance: u16, run: RunId, attempt: u32, exit: Exit },
+    /// It will be started again.
+    #[serde(rename = "agent.restarting")]
+    AgentRestarting {
+        agent: AgentName,
+        instance: u16,
+        /// How many restarts or retries in a row, this one included.
+        count: u32,
+        #[serde(rename = "delay_ms", serialize_with = "ms")]
+        delay: Duration,
+        reason: Reason,
+    },
+    /// A trigger led to nothing, as intended.
+    #[serde(rename = "agent.skipped")]
+    AgentSkipped { agent: AgentName, run: RunId, trigger: Trigger, reason: Reason },
+    /// An execution was skipped because of its dependencies.
+    #[serde(rename = "agent.dependencies.unhealthy")]
+    DependenciesUnhealthy {
+        agent: AgentName,
+        #[serde(rename = "unhealthyDeps")]
+        unhealthy_deps: Vec<UnhealthyDependency>,
+    },
+    /// It takes part in nothing any more.
+    #[serde(rename = "agent.disabled")]
+    AgentDisabled { agent: AgentName, reason: Reason },
+    /// It takes part again.
+    #[serde(rename = "agent.enabled")]
+    AgentEnabled { agent: AgentName, reason: Reason },
+    /// Its probes changed their mind.
+    #[serde(rename = "agent.health.changed")]
+    HealthChanged { agent: AgentName, instance: u16, healthy: bool, reason: Option<Reason> },
+
+    /// An execution was accepted.
+    #[serde(rename = "execution.queued")]
+    ExecutionQueued { agent: AgentName, run: RunId, trigger: Trigger, scheduled_for: Option<Timestamp> },
+    /// An attempt got its worker.
+    #[serde(rename = "execution.started")]
+    ExecutionStarted {
+        agent: AgentName,
+        run: RunId,
+        attempt: u32,
+        #[serde(rename = "waited_ms", serialize_with = "ms")]
+        waited: Duration,
+    },
+    /// An execution ended; the topic is `execution.` and the end.
+    #[serde(rename = "execution.ended")]
+    ExecutionEnded {
+        agent: AgentName,
+        run: RunId,
+        end: End,
+        trigger: Trigger,
+        attempts: u32,
+        /// Of the last attempt, until its program ended.
+        #[serde(rename = "duration_ms", serialize_with = "maybe_ms")]
+        duration: Option<Duration>,
+        /// Time spent waiting for a worker, of the last attempt.
+        #[serde(rename = "waited_ms", serialize_with = "ms")]
+        waited: Duration,
+        exit: Option<Exit>,
+        reason: Option<Reason>,
+    },
+
+    /// A dead letter was taken in.
+    #[serde(rename = "dlq.added")]
+    DeadLetterAdded { id: u64, agent: AgentName, error: String, signature: String },
+    /// A dead letter was run again.
+    #[serde(rename = "dlq.replayed")]
+    DeadLetterReplayed { id: u64, agent: AgentName, run: RunId },
+    /// A dead letter was thrown away: by somebody, or by its bound.
+    #[serde(rename = "dlq.discarded")]
+    DeadLetterDiscarded { id: u64, agent: AgentName, evicted: bool },
+
+    /// A breaker opened; without an agent it is the global one.
+    #[serde(rename = "breaker.opened")]
+    BreakerOpened {
+        agent: Option<AgentName>,
+        reason: Reason,
+        #[serde(rename = "cooldown_ms", serialize_with = "maybe_ms")]
+        cooldown: Option<Duration>,
+    },
+    /// A breaker lets one trial through.
+    #[serde(rename = "breaker.half_open")]
+    BreakerHalfOpen { agent: AgentName },
+    /// A breaker closed.
+    #[serde(rename = "breaker.closed")]
+    BreakerClosed { agent: Option<AgentName>, reason: Reason },
+
+    /// All layers were started.
+    #[serde(rename = "boot.completed")]
+    BootCompleted {
+        agents: u32,
+        layers: u32,
+        #[serde(rename = "duration_ms", serialize_with = "ms")]
+        duration: Duration,
+        /// Services that were not ready in time.
+        late: Vec<AgentName>,
+        /// The chain of agents that the boot waited for longest, first one first.
+        critical_path: Vec<AgentName>,
+    },
+    /// The orchestrator goes down.
+    #[serde(rename = "shutdown.started")]
+    ShutdownStarted { reason: String },
+    /// New files took effect.
+    #[serde(rename = "config.reloaded")]
+    ConfigReloaded { added: Vec<AgentName>, removed: Vec<AgentName>, changed: Vec<AgentName>, settings: Vec<String> },
+    /// New files were refused; the old ones stay in effect.
+    #[serde(rename = "config.rejected")]
+    ConfigRejected { faults: u32, first: String },
+    /// Triggers of all agents were paused or resumed.
+    #[serde(rename = "triggers.paused")]
+    TriggersPaused { paused: bool, by: String },
+    /// An actor of the orchestrator died and was started again, or given up.
+    #[serde(rename = "system.actor.died")]
+    ActorDied { actor: String, message: String, restarted: bool },
+    /// The wall clock was set.
+    #[serde(rename = "system.clock.stepped")]
+    ClockStepped { seconds: f64, misfired: u32 },
+}
+
+fn ms<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(as_ms(*duration))
+}
+
+#[expect(clippy::ref_option, reason = "serde's serialize_with takes a reference to the field")]
+fn maybe_ms<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(as_ms).serialize(serializer)
+}
+
+impl Event {
+    /// The topic: its `type` as a `CloudEvent` and its subject on the bus.
+    pub const fn topic(&self) -> &'static str {
+        match self {
+            Self::AgentStarted { .. } => "agent.started",
+            Self::AgentReady { .. } => "agent.ready",
+            Self::AgentStopped { .. } => "agent.stopped",
+            Self::AgentFailed { .. } => "agent.failed",
+            Self::AgentRestarting { .. } => "agent.restarting",
+            Self::AgentSkipped { .. } => "agent.skipped",
+            Self::DependenciesUnhealthy { .. } => "agent.dependencies.unhealthy",
+            Self::AgentDisabled { .. } => "agent.disabled",
+            Self::AgentEnabled { .. } => "agent.enabled",
+            Self::HealthChanged { .. } => "agent.health.changed",
+            Self::ExecutionQueued { .. } => "execution.queued",
+            Self::ExecutionStarted { .. } => "execution.started",
+            Self::ExecutionEnded { end, .. } => match end {
+                End::Succeeded => "execution.succeeded",
+                End::Failed => "execution.failed",
+                End::TimedOut => "execution.timed_out",
+                End::Skipped => "execution.skipped",
+                End::Refused => "execution.refused",
+                End::Cancelled => "execution.cancelled",
+                End::Interrupted => "execution.interrupted",
+                End::Lost => "execution.lost",
+            },
+            Self::DeadLetterAdded { .. } => "dlq.added",
+            Self::DeadLetterReplayed { .. } => "dlq.replayed",
+            Self::DeadLetterDiscarded { .. } => "dlq.discarded",
+            Self::BreakerOpened { .. } => "breaker.opened",
+            Self::BreakerHalfOpen { .. } => "breaker.half_open",
+            Self::BreakerClosed { .. } => "breaker.closed",
+            Self::BootCompleted { .. } => "boot.completed",
+            Self::ShutdownStarted { .. } => "shutdown.started",
+            Self::ConfigReloaded { .. } => "config.reloaded",
+            Self::ConfigRejected { .. } => "config.rejected",
+            Self::TriggersPaused { .. } => "triggers.paused",
+            Self::ActorDied { .. } => "system.actor.died",
+            Self::ClockStepped { .. } => "system.clock.stepped",
+        }
+    }
+
+    /// The agent that it is about, if it is about one.
+    pub const fn agent(&self) -> Option<&AgentName> {
+        match self {
+            Self::AgentStarted { agent, .. }
+            | Self::AgentReady { agent, .. }
+            | Self::AgentStopped { agent, .. }
+            | Self::AgentFailed { agent, .. }
+            | Self::AgentRestarting { agent, .. }
+            | Self::AgentSkipped { agent, .. }
+            | Self::DependenciesUnhealthy { agent, .. }
+            | Self::AgentDisabled { agent, .. }
+            | Self::AgentEnabled { agent, .. }
+            | Self::HealthChanged { agent, .. }
+            | Self::ExecutionQueued { agent, .. }
+            | Self::ExecutionStarted { agent, .. }
+            | Self::ExecutionEnded { agent, .. }
+            | Self::DeadLetterAdded { agent, .. }
+            | Self::DeadLetterReplayed { agent, .. }
+            | Self::DeadLetterDiscarded { agent, .. }
+            | Self::BreakerHalfOpen { agent } => Some(agent),
+            Self::BreakerOpened { agent, .. } | Self::BreakerClosed { agent, .. } => agent.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// How loud it is in the log.
+    pub fn weight(&self) -> Weight {
+        match self {
+            Self::ExecutionQueued { .. } | Self::ExecutionStarted { .. } => Weight::Detail,
+            Self::AgentStarted { .. } => Weight::Detail,
+            Self::ExecutionEnded { end: End::Skipped, .. } => Weight::Detail,
+            Self::AgentFailed { .. }
+            | Self::DependenciesUnhealthy { .. }
+            | Self::AgentDisabled { .. }
+            | Self::HealthChanged { healthy: false, .. }
+            | Self::BreakerOpened { .. }
+            | Self::DeadLetterAdded { .. }
+            | Self::DeadLetterDiscarded { evicted: true, .. }
+            | Self::ClockStepped { .. }
+            | Self::ExecutionEnded { end: End::Refused | End::Lost | End::Failed | End::TimedOut, .. } => Weight::Warning,
+            Self::ActorDied { .. } | Self::ConfigRejected { .. } => Weight::Error,
+            _ => Weight::Notice,
+        }
+    }
+}
+
+/// How loud an event is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// For who looks closely.
+    Detail,
+    /// For everybody.
+    Notice,
+    /// Somebody should know.
+    Warning,
+    /// Somebody should act.
+    Error,
+}
+
+impl fmt::Display for Event {
+    #[expect(clippy::too_many_lines, reason = "one line of text per event, side by side, reads best")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AgentStarted { agent, pid, attempt, .. } if *attempt > 1 => {
+                write!(f, "Agent \"{agent}\" started (pid {pid}, attempt {attempt})")
+            }
+            Self::AgentStarted { agent, pid, .. } => write!(f, "Agent \"{agent}\" started (pid {pid})"),
+            Self::AgentReady { agent, after, .. } => write!(f, "Agent \"{agent}\" is ready after {}", human(*after)),
+            Self::AgentStopped { agent, exit, forced, reason, .. } => {
+                write!(f, "Agent \"{agent}\" stopped: {reason}")?;
+                if let Some(exit) = exit {
+                    write!(f, " ({exit}{})", if *forced { ", by force" } else { "" })?;
+                }
+                Ok(())
+            }
+            Self::AgentFailed { agent, attempt, exit, .. } => write!(f, "Agent \"{agent}\" failed (attempt {attempt}): {exit}"),
+            Self::AgentRestarting { agent, count, delay, reason, .. } => {
+                write!(f, "Agent \"{agent}\" starts again in {} (number {count}): {reason}", human(*delay))
+            }
+            Self::AgentSkipped { agent, trigger, reason, .. } => {
+                write!(f, "Agent \"{agent}\" skipped ({trigger}): {reason}")
+            }
+            Self::DependenciesUnhealthy { agent, unhealthy_deps } => {
+                write!(f, "Agent \"{agent}\" has unhealthy dependencies: {}", list_unhealthy(unhealthy_deps))
+            }
+            Self::AgentDisabled { agent, reason } => write!(f, "Agent \"{agent}\" is disabled: {reason}"),
+            Self::AgentEnabled { agent, reason } => write!(f, "Agent \"{agent}\" is enabled: {reason}"),
+            Self::HealthChanged { agent, healthy: true, .. } => write!(f, "Agent \"{agent}\" is healthy again"),
+            Self::HealthChanged { agent, reason, .. } => {
+                write!(f, "Agent \"{agent}\" is unhealthy")?;
+                reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
+            }
+            Self::ExecutionQueued { agent, run, trigger, .. } => write!(f, "Execution {run} of \"{agent}\" queued ({trigger})"),
+            Self::ExecutionStarted { agent, run, attempt, waited } => {
+                write!(f, "Execution {run} of \"{agent}\" started (attempt {attempt}, waited {})", human(*waited))
+            }
+            Self::ExecutionEnded { agent, run, end, attempts, duration, reason, .. } => {
+                write!(f, "Execution {run} of \"{agent}\" {end}")?;
+                if let Some(duration) = duration {
+                    write!(f, " in {}", human(*duration))?;
+                }
+                if *attempts > 1 {
+                    write!(f, " after {attempts} attempts")?;
+                }
+                reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
+            }
+            Self::DeadLetterAdded { id, agent, error, .. } => {
+                write!(f, "Dead letter {id} of \"{agent}\": {error} (look at it with `werkpilot dlq show {id}`)")
+            }
+            Self::DeadLetterReplayed { id, agent, run } => write!(f, "Dead letter {id} of \"{agent}\" replayed as {run}"),
+            Self::DeadLetterDiscarded { id, agent, evicted: true } => {
+                write!(f, "Dead letter {id} of \"{agent}\" evicted: the queue is full ([dead_letters] capacity)")
+            }
+            Self::DeadLetterDiscarded { id, agent, .. } => write!(f, "Dead letter {id} of \"{agent}\" discarded"),
+            Self::BreakerOpened { agent: Some(agent), reason, cooldown } => {
+                write!(f, "Breaker of \"{agent}\" opened: {reason}")?;
+                cooldown.iter().try_for_each(|cooldown| write!(f, "; tried again in {}", human(*cooldown)))
+            }
+            Self::BreakerOpened { reason, .. } => write!(f, "Global breaker opened: {reason}"),
+            Self::BreakerHalfOpen { agent } => write!(f, "Breaker of \"{agent}\" is half-open: one trial"),
+            Self::BreakerClosed { agent: Some(agent), reason } => write!(f, "Breaker of \"{agent}\" closed: {reason}"),
+            Self::BreakerClosed { reason, .. } => write!(f, "Global breaker closed: {reason}"),
+            Self::BootCompleted { agents, layers, duration, .. } => {
+                write!(f, "Boot completed: {agents} agents in {layers} layers after {}", human(*duration))
+            }
+            Self::ShutdownStarted { reason } => write!(f, "Shutdown started: {reason}"),
+            Self::ConfigReloaded { added, removed, changed, settings } => write!(
+                f,
+                "Configuration reloaded: {} added, {} removed, {} changed, {} settings changed",
+                added.len(),
+                removed.len(),
+                changed.len(),
+                settings.len()
+            ),
+            Self::ConfigRejected { faults: 1, first } => write!(f, "Configuration rejected, the old one stays in effect: {first}"),
+            Self::ConfigRejected { faults, first } => {
+                write!(f, "Configuration rejected, the old one stays in effect: {first} (and {} more)", faults - 1)
+            }
+            Self::TriggersPaused { paused: true, by } => write!(f, "All triggers paused by {by}"),
+            Self::TriggersPaused { by, .. } => write!(f, "All triggers resumed by {by}"),
+            Self::ActorDied { actor, message, restarted: true } => write!(f, "Actor {actor} died and was started again: {message}"),
+            Self::ActorDied { actor, message, .. } => write!(f, "Actor {actor} died and was given up: {message}"),
+            Self::ClockStepped { seconds, misfired: 0 } => write!(f, "The wall clock was set by {seconds:+.1} s"),
+            Self::ClockStepped { seconds, misfired } => {
+                write!(f, "The wall clock was set by {seconds:+.1} s; {misfired} scheduled times within the step were left out")
+            }
+        }
+    }
+}
