@@ -95,7 +95,6 @@ pub struct RunId(Uuid);
 impl RunId {
     /// Builds an id from milliseconds since the Unix epoch and 80 random bits, of which 74 are used (RFC 9562, 5.7).
     pub fn from_parts(unix_ms: u64, random: u128) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "the low 80 bits are wanted")]
         let random: [u8; 10] = {
             let bytes = random.to_be_bytes();
             let mut low = [0; 10];

@@ -14,13 +14,28 @@
 //!                      └───status changed────┘──▶ percentiles, dead letters, events
 //! ```
 
+pub mod agent;
+pub mod backoff;
+pub mod boot;
+pub mod breaker;
+pub mod dead_letters;
+pub mod dispatcher;
 pub mod event;
 pub mod exit;
+pub mod graph;
 pub mod ids;
+pub mod percentiles;
+pub mod probes;
+pub mod queue;
 pub mod reason;
+pub mod schedule;
 pub mod settings;
+pub mod shutdown;
 pub mod signal;
+pub mod signature;
 pub mod spec;
 pub mod status;
+pub mod strategy;
 pub mod time;
+pub mod timetable;
 pub mod trigger;

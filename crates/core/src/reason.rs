@@ -89,6 +89,8 @@ pub enum Reason {
         #[serde(serialize_with = "ms", rename = "window_ms")]
         window: Duration,
     },
+    /// Automatic restarts have room again (global breaker).
+    RestartRoomAgain,
     /// The delay before the next attempt is not over.
     BackingOff {
         /// The delay.
@@ -253,6 +255,7 @@ impl fmt::Display for Reason {
             Self::WaitingForRestartRoom { max_restarts, window } => {
                 write!(f, "{max_restarts} automatic restarts within {} used up ([breaker] max_restarts)", human(*window))
             }
+            Self::RestartRoomAgain => f.write_str("there is room for automatic restarts again"),
             Self::BackingOff { delay, cause } => write!(f, "waits {} before the next attempt: {cause}", human(*delay)),
             Self::Exited { exit } => exit.fmt(f),
             Self::NotReady { timeout } => write!(f, "not ready within {}", human(*timeout)),

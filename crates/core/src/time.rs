@@ -127,6 +127,24 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// Both clocks, read at the same instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clocks {
+    /// The steady clock.
+    pub steady: Moment,
+    /// The wall clock.
+    pub wall: Timestamp,
+}
+
+impl Clocks {
+    /// What the wall clock showed at `moment`, or will show, if nobody sets it.
+    pub fn wall_at(self, moment: Moment) -> Timestamp {
+        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let shift = millis(moment.since(self.steady)) - millis(self.steady.since(moment));
+        Timestamp::from_millis(self.wall.as_millis().saturating_add(shift))
+    }
+}
+
 /// Milliseconds with fractions, as JSON shows durations.
 pub fn as_ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
@@ -139,7 +157,7 @@ pub fn human(duration: Duration) -> String {
         0 => format!("{}ms", duration.as_millis()),
         1..=9 => {
             let tenths = duration.as_millis() / 100;
-            if tenths % 10 == 0 { format!("{secs}s") } else { format!("{}.{}s", tenths / 10, tenths % 10) }
+            if tenths.is_multiple_of(10) { format!("{secs}s") } else { format!("{}.{}s", tenths / 10, tenths % 10) }
         }
         10..=59 => format!("{secs}s"),
         60..=3_599 => two(secs, 60, "m", 1, "s"),

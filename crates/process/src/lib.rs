@@ -1,1 +1,60 @@
-//! Werkpilot.
+//! The OS edge of Werkpilot: the only crate that spawns, signals and reads `/proc`.
+//!
+//! # Theory of operation
+//!
+//! A [`Host`] owns everything that the operating system has to do with running programs. Callers put in a [`Launch`],
+//! a stop or a kill, and get [`ProcessEvent`]s out of a sink that they gave at the start; nothing here decides. A keeper
+//! process can take the same place later, since nothing but these values crosses the line.
+//!
+//! ```text
+//!  launch ──▶ spawner threads ──clone, exec──▶ program
+//!                   │                            │ exit (pidfd), output (pipes), notify (datagrams)
+//!  stop, kill ──────┼──────────▶ I/O thread ◀────┘
+//!                   ▼                │
+//!                 sink ◀── events ───┴──▶ logs/<agent>/current.log
+//! ```
+//!
+//! - A *spawner* thread blocks while a program is being started, for as long as `execve` takes. It shares its memory
+//!   with the child meanwhile (`CLONE_VM | CLONE_VFORK`), so the cost does not grow with ours.
+//! - The *I/O thread* waits with epoll for all programs together and never blocks on one. It alone owns the state of
+//!   the live runs; whoever wants something of it puts a command in its inbox.
+//! - A run ends when its leader ends. What the leader left behind is ended before [`ProcessEvent::Exited`] is reported.
+//!
+//! # Invariants
+//!
+//! - Every launch gets exactly one of [`ProcessEvent::SpawnFailed`] and [`ProcessEvent::Exited`], as its last event.
+//! - Nothing that a program writes, however much and however odd, costs more than a bounded buffer or blocks anyone.
+//! - One process has at most one [`Host`]: children, the subreaper flag and `SIGCHLD` belong to the whole process.
+//!
+//! `unsafe` is confined to three modules: `sys` (system calls without a safe wrapper), `exec` (the child between clone
+//! and exec) and `users` (the user database).
+
+mod capture;
+mod command;
+mod desk;
+mod ending;
+mod env_file;
+mod environment;
+mod event;
+mod exec;
+mod host;
+mod journal;
+mod launch;
+pub mod limits;
+pub mod logs;
+pub mod memory;
+mod notify;
+pub mod probe;
+mod proc_fs;
+mod reactor;
+mod run;
+mod spawner;
+mod strays;
+pub mod survivors;
+mod sys;
+mod timers;
+mod users;
+
+pub use event::{ExitReport, ProcessEvent, WaitStatus};
+pub use host::{Host, HostError, HostOptions, ShutdownReport, become_subreaper};
+pub use launch::{Launch, Output, ProcessKey};

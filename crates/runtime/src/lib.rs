@@ -1,1 +1,42 @@
-//! Werkpilot.
+//! The actors of Werkpilot: thin, single-threaded, supervised.
+//!
+//! # Theory of operation
+//!
+//! All actors live on one arbiter, so a message between two of them costs a fraction of a microsecond and arrives in
+//! order. Each owns one decision machine of `werkpilot-core`; a handler feeds the machine and carries out what it
+//! answers. Folders follow the data:
+//!
+//! ```text
+//!  intake::Schedule ──due──▶ work::Queue ──grant──▶ agents::Agent ──launch──▶ Hands (werkpilot-process)
+//!       ▲ layer reached          ▲                    │    ▲                     │
+//!  agents::Boot            retry, ended ──────────────┘    └── started, exited ──┘ (router)
+//!                                │
+//!                                ▼ facts
+//!              observe::{EventLog, DeadLetters, Percentiles, Memory, Prober}
+//! ```
+//!
+//! State that has to survive the death of its actor (the machines, the dead letters, the samples) lives in the
+//! [`house::House`]: each part is changed by its own actor only and read by whoever answers questions. An actor that
+//! panics is started again by its parent on the same state; see [`supervision`].
+//!
+//! Only [`Handle`] leaves the arbiter: it is what the web server, the CLI and an embedding program hold.
+
+pub mod agents;
+pub mod clock;
+mod directory;
+mod handle;
+pub mod hands;
+pub mod house;
+pub mod intake;
+pub mod observe;
+mod orchestrator;
+mod post;
+mod router;
+pub mod supervision;
+pub mod view;
+mod why;
+pub mod work;
+
+pub use handle::{ControlError, Handle, LogQuery, RunRequest};
+pub use orchestrator::{LoadFault, Loaded, Loader, Options, StartError, start};
+pub use post::{Post, Unavailable};

@@ -1,0 +1,10 @@
+//! The config crate from outside: files in, registry or faults out.
+
+mod faults;
+mod full;
+mod predecessor;
+mod reload;
+mod scale;
+mod schemas;
+mod settings;
+mod support;

@@ -1,0 +1,315 @@
+//! The attempts of a job that are in progress.
+
+use std::time::Duration;
+
+use super::{Action, Core, Event, Launch, ProcessEnd, ProcessKey, attempt, ended};
+use crate::backoff::{RetryDecision, retry};
+use crate::breaker::BreakerEvent;
+use crate::dead_letters::Attempt;
+use crate::dispatcher::{Ended, Event as ToDispatcher, Grant};
+use crate::event::{End, Event as Fact};
+use crate::exit::{Exit, SpawnFailure, SpawnFailureKind};
+use crate::ids::RunId;
+use crate::queue::RunKey;
+use crate::reason::Reason;
+use crate::time::{Clocks, Moment, Timestamp};
+
+/// First delay after the machine was short of something; doubles up to [`SHORTAGE_CAP`].
+const SHORTAGE_DELAY: Duration = Duration::from_millis(100);
+/// Longest delay after a shortage: files and processes come free within seconds or not for long.
+const SHORTAGE_CAP: Duration = Duration::from_secs(30);
+
+/// How long to wait after the machine was short of something for the n-th time in a row, counted from 0.
+pub(super) fn shortage_delay(n: u32) -> Duration {
+    SHORTAGE_DELAY.saturating_mul(1 << n.min(16)).min(SHORTAGE_CAP)
+}
+
+/// An attempt in progress.
+#[derive(Debug)]
+struct InProgress {
+    key: RunKey,
+    run: RunId,
+    attempt: u32,
+    process: ProcessKey,
+    launched_at: Timestamp,
+    running: bool,
+    timeout_at: Option<Moment>,
+    ending: Option<Ending>,
+}
+
+/// Why an attempt is being ended by us.
+#[derive(Clone, Debug)]
+enum Ending {
+    TimedOut,
+    Cancelled(Reason),
+}
+
+/// All attempts in progress: one, but for `overlap = "allow"`.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    attempts: Vec<InProgress>,
+    /// The last end was "command missing": the first of a row makes a dead letter, the others don't.
+    missing: bool,
+    shortages: u32,
+}
+
+impl Jobs {
+    pub fn processes(&self) -> Vec<ProcessKey> {
+        self.attempts.iter().map(|attempt| attempt.process).collect()
+    }
+
+    pub fn any_process(&self) -> bool {
+        !self.attempts.is_empty()
+    }
+
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.attempts.iter().filter(|attempt| attempt.ending.is_none()).filter_map(|attempt| attempt.timeout_at).min()
+    }
+
+    pub fn on(&mut self, core: &mut Core, event: Event, now: Clocks, out: &mut Vec<Action>) {
+        match event {
+            Event::Granted(grant) => self.granted(core, grant, now, out),
+            Event::CancelRun { key, reason } => {
+                let found = self.attempts.iter_mut().find(|attempt| attempt.key == key);
+                // An execution that ended meanwhile has reported so already.
+                if let Some(attempt) = found {
+                    end_attempt(core, attempt, Ending::Cancelled(reason), out);
+                }
+            }
+            Event::Started { process, pid } => self.started(core, process, pid, now, out),
+            Event::SpawnFailed { process, failure } => self.spawn_failed(core, process, failure, now, out),
+            Event::Exited { process, end } => self.exited(core, process, end, now, out),
+            // A job has no readiness, no probes and no group; the rest is the agent's.
+            _ => {}
+        }
+    }
+
+    pub fn deadline(&mut self, core: &Core, now: Clocks, out: &mut Vec<Action>) {
+        let over = |attempt: &&mut InProgress| attempt.ending.is_none() && attempt.timeout_at.is_some_and(|at| at <= now.steady);
+        for attempt in self.attempts.iter_mut().filter(over) {
+            end_attempt(core, attempt, Ending::TimedOut, out);
+        }
+    }
+
+    pub fn end_all(&mut self, core: &Core, reason: &Reason, out: &mut Vec<Action>) {
+        for attempt in &mut self.attempts {
+            end_attempt(core, attempt, Ending::Cancelled(reason.clone()), out);
+        }
+    }
+
+    fn granted(&mut self, core: &mut Core, grant: Grant, now: Clocks, out: &mut Vec<Action>) {
+        let closed = if core.removed {
+            Some((End::Cancelled, Reason::Removed))
+        } else if core.draining {
+            Some((End::Interrupted, Reason::ShuttingDown))
+        } else {
+            None
+        };
+        if let Some((end, reason)) = closed {
+            out.push(ended(Ended::without_process(grant.key, end, reason)));
+            return;
+        }
+        let process = core.next_process();
+        self.attempts.push(InProgress {
+            key: grant.key,
+            run: grant.run,
+            attempt: grant.attempt,
+            process,
+            launched_at: now.wall,
+            running: false,
+            timeout_at: core.spec.job().and_then(|job| job.timeout).map(|timeout| now.steady + timeout),
+            ending: None,
+        });
+        out.push(Action::Launch(Launch {
+            process,
+            run: grant.run,
+            attempt: grant.attempt,
+            instance: 0,
+            spec: core.spec.clone(),
+            scheduled_for: grant.scheduled_for,
+            payload: grant.payload,
+        }));
+    }
+
+    fn started(&mut self, core: &Core, process: ProcessKey, pid: i32, now: Clocks, out: &mut Vec<Action>) {
+        let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.process == process) else { return };
+        attempt.running = true;
+        attempt.launched_at = now.wall;
+        self.missing = false;
+        self.shortages = 0;
+        out.push(Action::Emit(Fact::AgentStarted {
+            agent: core.spec.name.clone(),
+            instance: 0,
+            run: attempt.run,
+            attempt: attempt.attempt,
+            pid,
+        }));
+        if attempt.ending.is_some() {
+            out.push(Action::StopProcess { process, policy: core.spec.stop });
+        }
+    }
+
+    fn take(&mut self, process: ProcessKey) -> Option<InProgress> {
+        let position = self.attempts.iter().position(|attempt| attempt.process == process)?;
+        Some(self.attempts.swap_remove(position))
+    }
+
+    fn spawn_failed(
+        &mut self,
+        core: &mut Core,
+        process: ProcessKey,
+        failure: SpawnFailure,
+        now: Clocks,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(this) = self.take(process) else { return };
+        if let Some(Ending::Cancelled(reason)) = this.ending {
+            out.push(ended(Ended::without_process(this.key, end_of_cancelled(&reason), reason)));
+            return;
+        }
+        let record = attempt(this.attempt, this.launched_at, Duration::ZERO, Exit::SpawnFailed(failure.clone()));
+        match failure.kind {
+            SpawnFailureKind::Transient => {
+                let delay = shortage_delay(self.shortages);
+                self.shortages += 1;
+                let reason = Reason::Exited { exit: Exit::SpawnFailed(failure) };
+                out.push(restarting(core, this.attempt, delay, reason.clone()));
+                let (key, counted, attempt) = (this.key, false, None);
+                out.push(Action::Dispatcher(ToDispatcher::Retry { key, delay, counted, attempt, reason }));
+            }
+            SpawnFailureKind::Missing => {
+                let first = !std::mem::replace(&mut self.missing, true);
+                let reason = Reason::CommandMissing { message: failure.message.clone() };
+                out.push(failed(core, &this, record.exit.clone()));
+                let mut report = Ended::without_process(this.key, End::Failed, reason);
+                report.exit = Some(record.exit.clone());
+                report.attempt = Some(record);
+                report.dead_letter = first;
+                out.push(ended(report));
+            }
+            SpawnFailureKind::Other => self.attempt_failed(core, &this, record, None, now, out),
+        }
+    }
+
+    fn exited(&mut self, core: &mut Core, process: ProcessKey, end: ProcessEnd, now: Clocks, out: &mut Vec<Action>) {
+        let Some(this) = self.take(process) else { return };
+        let exit = match this.ending {
+            Some(Ending::TimedOut) => Exit::TimedOut,
+            _ => end.exit.clone(),
+        };
+        let record = attempt(this.attempt, this.launched_at, end.lived, exit.clone());
+        if let Some(Ending::Cancelled(reason)) = &this.ending {
+            let stopped = Fact::AgentStopped {
+                agent: core.spec.name.clone(),
+                instance: 0,
+                exit: Some(exit.clone()),
+                forced: end.forced,
+                reason: reason.clone(),
+            };
+            out.push(Action::Emit(stopped));
+            let mut report = Ended::without_process(this.key, end_of_cancelled(reason), reason.clone());
+            report.exit = Some(exit);
+            report.attempt = Some(record);
+            report.peak_rss_bytes = end.peak_rss_bytes;
+            out.push(ended(report));
+        } else if exit.is_success(&core.spec.success_codes) {
+            let _ = core.breaker(BreakerEvent::Succeeded, now.steady, out);
+            out.push(ended(Ended {
+                key: this.key,
+                end: End::Succeeded,
+                attempt: Some(record),
+                exit: Some(exit),
+                reason: None,
+                dead_letter: false,
+                log_tail: Vec::new(),
+                peak_rss_bytes: end.peak_rss_bytes,
+            }));
+        } else {
+            self.attempt_failed(core, &this, record, Some(end), now, out);
+        }
+    }
+
+    fn attempt_failed(
+        &mut self,
+        core: &mut Core,
+        this: &InProgress,
+        record: Attempt,
+        end: Option<ProcessEnd>,
+        now: Clocks,
+        out: &mut Vec<Action>,
+    ) {
+        let exit = record.exit.clone();
+        out.push(failed(core, this, exit.clone()));
+        let Some(job) = core.spec.job() else { return };
+        let timeout = job.timeout;
+        match retry(&job.retry, this.attempt, &exit, core.dice.unit()) {
+            RetryDecision::Again { delay } => {
+                let reason = Reason::Exited { exit };
+                if !core.draining {
+                    out.push(restarting(core, this.attempt, delay, reason.clone()));
+                }
+                let (key, counted, attempt) = (this.key, true, Some(record));
+                out.push(Action::Dispatcher(ToDispatcher::Retry { key, delay, counted, attempt, reason }));
+            }
+            RetryDecision::GiveUp(reason) => {
+                let (end_word, reason) = match (&exit, timeout) {
+                    (Exit::TimedOut, Some(timeout)) if this.attempt == 1 => (End::TimedOut, Reason::TimedOut { timeout }),
+                    (Exit::TimedOut, _) => (End::TimedOut, reason),
+                    _ => (End::Failed, reason),
+                };
+                let (log_tail, peak_rss_bytes) = end.map_or((Vec::new(), 0), |end| (end.log_tail, end.peak_rss_bytes));
+                out.push(ended(Ended {
+                    key: this.key,
+                    end: end_word,
+                    attempt: Some(record),
+                    exit: Some(exit),
+                    reason: Some(reason),
+                    dead_letter: true,
+                    log_tail,
+                    peak_rss_bytes,
+                }));
+                let _ = core.breaker(BreakerEvent::DeadLetter, now.steady, out);
+            }
+        }
+    }
+}
+
+impl Ended {
+    /// The end of an execution whose program was not started, or whose program's end says nothing.
+    fn without_process(key: RunKey, end: End, reason: Reason) -> Self {
+        Self {
+            key,
+            end,
+            attempt: None,
+            exit: None,
+            reason: Some(reason),
+            dead_letter: false,
+            log_tail: Vec::new(),
+            peak_rss_bytes: 0,
+        }
+    }
+}
+
+/// What the shutdown cut off is interrupted; everything else that we end is cancelled.
+fn end_of_cancelled(reason: &Reason) -> End {
+    if *reason == Reason::ShuttingDown { End::Interrupted } else { End::Cancelled }
+}
+
+fn end_attempt(core: &Core, attempt: &mut InProgress, ending: Ending, out: &mut Vec<Action>) {
+    if attempt.ending.is_some() {
+        return; // It is being ended already: the first cause counts.
+    }
+    attempt.ending = Some(ending);
+    if attempt.running {
+        out.push(Action::StopProcess { process: attempt.process, policy: core.spec.stop });
+    }
+}
+
+fn failed(core: &Core, this: &InProgress, exit: Exit) -> Action {
+    let (agent, run, attempt) = (core.spec.name.clone(), this.run, this.attempt);
+    Action::Emit(Fact::AgentFailed { agent, instance: 0, run, attempt, exit })
+}
+
+fn restarting(core: &Core, count: u32, delay: Duration, reason: Reason) -> Action {
+    Action::Emit(Fact::AgentRestarting { agent: core.spec.name.clone(), instance: 0, count, delay, reason })
+}

@@ -1,0 +1,160 @@
+//! What the dispatcher knows of an agent, and whether others may depend on it.
+
+use crate::ids::{AgentIndex, AgentName};
+use crate::queue::RunKey;
+use crate::reason::{DependencyProblem, Reason};
+use crate::spec::{Condition, OnUnhealthyDependency, Overlap, Priority};
+use crate::status::Status;
+
+/// What the dispatcher has to know of an agent's definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentProfile {
+    /// Its name.
+    pub name: AgentName,
+    /// Its group.
+    pub department: String,
+    /// Whether it is a service.
+    pub service: bool,
+    /// Who goes first.
+    pub priority: Priority,
+    /// Longest path down to an agent without dependencies.
+    pub depth: u32,
+    /// What a trigger does while an execution is live.
+    pub overlap: Overlap,
+    /// Jobs: whether an execution is skipped or waits.
+    pub on_unhealthy: OnUnhealthyDependency,
+    /// On whom it depends, and how.
+    pub dependencies: Vec<(AgentIndex, Condition)>,
+    /// Whose success triggers it.
+    pub after: Option<AgentIndex>,
+    /// Its schedule as text, for dead letters.
+    pub schedule: Option<String>,
+}
+
+/// Whether an agent takes executions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Gate {
+    /// Yes.
+    #[default]
+    Open,
+    /// One trial (its breaker's cooldown is over).
+    HalfOpen,
+    /// No.
+    Closed {
+        /// The status that this is.
+        status: Status,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// The last end of a job that says something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Succeeded,
+    Failed,
+    TimedOut,
+    Missing,
+}
+
+/// An agent's entry.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub profile: AgentProfile,
+    defined: bool,
+    pub gate: Gate,
+    /// Of a service, as it reports it.
+    pub status: Status,
+    /// Of a job.
+    pub outcome: Option<Outcome>,
+    pub error: Option<String>,
+    pub ever_started: bool,
+    pub ever_succeeded: bool,
+    /// Executions that have not ended, in the order of admission; for a service the starts that wait.
+    pub live: Vec<RunKey>,
+    /// The one that was started, under every overlap but `allow`.
+    pub active: Option<RunKey>,
+    pub dependents: Vec<AgentIndex>,
+    pub followers: Vec<AgentIndex>,
+}
+
+impl Entry {
+    /// A slot without an agent.
+    pub fn vacant() -> Self {
+        Self {
+            profile: AgentProfile {
+                name: AgentName::new("vacant").expect("a good name"),
+                department: String::new(),
+                service: false,
+                priority: Priority::Normal,
+                depth: 0,
+                overlap: Overlap::Skip,
+                on_unhealthy: OnUnhealthyDependency::Skip,
+                dependencies: Vec::new(),
+                after: None,
+                schedule: None,
+            },
+            defined: false,
+            gate: Gate::Open,
+            status: Status::Stopped,
+            outcome: None,
+            error: None,
+            ever_started: false,
+            ever_succeeded: false,
+            live: Vec::new(),
+            active: None,
+            dependents: Vec::new(),
+            followers: Vec::new(),
+        }
+    }
+
+    pub fn is_defined(&self) -> bool {
+        self.defined
+    }
+
+    pub fn redefine(&mut self, profile: AgentProfile) {
+        self.profile = profile;
+        self.defined = true;
+    }
+
+    pub fn vacate(&mut self) {
+        self.defined = false;
+        self.profile.after = None;
+    }
+
+    /// What is wrong with it for one that depends on it (product guide, section 1).
+    pub fn problem(&self, condition: Condition) -> Option<DependencyProblem> {
+        match condition {
+            Condition::Started => (!self.ever_started).then_some(DependencyProblem::NotStarted),
+            Condition::Succeeded => (!self.ever_succeeded).then_some(DependencyProblem::NotSucceeded),
+            Condition::Healthy => self.unhealthy_status().map(DependencyProblem::Status),
+        }
+    }
+
+    fn unhealthy_status(&self) -> Option<Status> {
+        if !self.defined {
+            return Some(Status::Missing);
+        }
+        if let Gate::Closed { status, .. } = self.gate
+            && status.is_disabled()
+        {
+            return Some(status);
+        }
+        if self.profile.service {
+            return (self.status != Status::Running).then_some(self.status);
+        }
+        self.outcome.and_then(Outcome::as_status)
+    }
+}
+
+impl Outcome {
+    /// The status that it leaves behind, if it is one.
+    pub fn as_status(self) -> Option<Status> {
+        match self {
+            Self::Succeeded => None,
+            Self::Failed => Some(Status::Error),
+            Self::TimedOut => Some(Status::Timeout),
+            Self::Missing => Some(Status::Missing),
+        }
+    }
+}

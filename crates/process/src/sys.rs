@@ -1,0 +1,132 @@
+//! System calls that have no safe wrapper elsewhere. Each function is one call.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+/// What wait4(2) tells of an ended child.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reaped {
+    /// The status word of wait(2).
+    pub status: i32,
+    /// Largest resident memory, bytes.
+    pub max_rss: u64,
+    /// User and system time.
+    pub cpu: Duration,
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0))
+        + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
+}
+
+/// Bytes from the kilobytes of `ru_maxrss`.
+fn max_rss(usage: &libc::rusage) -> u64 {
+    u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024
+}
+
+/// Reaps `pid` (or a member of group `-pid`) if it has ended; `None` if it has not.
+///
+/// # Errors
+/// There is no such child.
+pub(crate) fn reap(pid: i32) -> io::Result<Option<(i32, Reaped)>> {
+    let mut status = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both pointers are valid for writes, and WNOHANG never blocks.
+    let got = unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+    match got {
+        -1 => return Err(io::Error::last_os_error()),
+        0 => return Ok(None),
+        _ => {}
+    }
+    // SAFETY: rusage consists of integers, for which zeroes are valid, and wait4 filled it in.
+    let usage = unsafe { usage.assume_init() };
+    let cpu = duration(usage.ru_utime) + duration(usage.ru_stime);
+    Ok(Some((got, Reaped { status, max_rss: max_rss(&usage), cpu })))
+}
+
+/// Waits for the end of `pid`, which is about to come.
+pub(crate) fn wait_for_failed_child(pid: i32) {
+    let mut status = 0;
+    // SAFETY: the pointer is valid for writes.
+    while unsafe { libc::waitpid(pid, &raw mut status, 0) } == -1
+        && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+    {}
+}
+
+/// Whether there is any child, and which one has ended, without reaping it.
+pub(crate) enum Peek {
+    /// There is no child at all.
+    NoChildren,
+    /// None has ended.
+    NoneEnded,
+    /// This one has.
+    Ended(i32),
+}
+
+/// Looks for an ended child and leaves it as it is.
+pub(crate) fn peek_ended() -> Peek {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the pointer is valid for writes.
+    if unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags) } == -1 {
+        return Peek::NoChildren;
+    }
+    // SAFETY: zeroes are a valid siginfo_t, and si_pid is what waitid fills in.
+    match unsafe { info.assume_init().si_pid() } {
+        0 => Peek::NoneEnded,
+        pid => Peek::Ended(pid),
+    }
+}
+
+/// Our own peak of resident memory, bytes.
+pub(crate) fn own_max_rss() -> u64 {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is valid for writes; zeroes are a valid rusage if the call failed.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    max_rss(&usage)
+}
+
+/// kill(2): `target` is a pid, or a group's negated; 0 and -1 (everybody) are refused. Whether anybody was there.
+pub(crate) fn kill(target: i32, signal: i32) -> bool {
+    assert!(target > 1 || target < -1, "a signal needs a single process or group");
+    // SAFETY: kill takes no pointers.
+    let sent = unsafe { libc::kill(target, signal) } == 0;
+    // EPERM: somebody is there whom we may not signal.
+    sent || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+}
+
+/// Blocks all signals for this thread, but for SIGCHLD.
+///
+/// A thread that blocks SIGCHLD would make the kernel queue it and wake another thread, only to throw it away there.
+pub(crate) fn block_signals() {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset initialises the set; the other calls read it.
+    unsafe {
+        libc::sigfillset(set.as_mut_ptr());
+        libc::sigdelset(set.as_mut_ptr(), libc::SIGCHLD);
+        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
+    }
+}
+
+/// Sets SIGCHLD to its default: were it inherited as ignored, the kernel would throw away exit statuses.
+pub(crate) fn keep_exit_statuses() {
+    // SAFETY: SIG_DFL needs no handler.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// Those of the real-time signals that we were started with as ignored; the child has to reset them.
+pub(crate) fn ignored_realtime_signals() -> Vec<i32> {
+    let ignored = |signal: i32| {
+        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: a null new action only asks; the old one is valid for writes, and zeroes are a valid value.
+        unsafe {
+            libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
+                && action.assume_init().sa_sigaction == libc::SIG_IGN
+        }
+    };
+    (libc::SIGRTMIN()..=libc::SIGRTMAX()).filter(|signal| ignored(*signal)).collect()
+}

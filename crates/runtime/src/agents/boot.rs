@@ -1,0 +1,191 @@
+//! The boot: layer by layer, the next one when the services of this one are ready or late.
+
+use std::rc::Rc;
+
+use actix::prelude::*;
+use werkpilot_core::agent::Event as ToAgent;
+use werkpilot_core::boot::{Boot, BootAction, BootEvent, BootMember};
+use werkpilot_core::dispatcher::Request;
+use werkpilot_core::event::Event;
+use werkpilot_core::ids::{AgentIndex, AgentName};
+use werkpilot_core::time::{Moment, human};
+use werkpilot_core::trigger::Trigger;
+
+use crate::house::{House, HousePhase};
+use crate::intake::schedule::ScheduleAgents;
+use crate::supervision::ExitNotice;
+use crate::work::queue::AdmitBatch;
+
+/// Begins the boot.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct BeginBoot;
+
+/// A service is ready, or will not become so by itself.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Settled {
+    /// Whose.
+    pub agent: AgentIndex,
+    /// Whether it is ready.
+    pub ready: bool,
+}
+
+/// Starts agents that came after the boot.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct StartNewcomers(pub Vec<AgentIndex>);
+
+/// The actor of the boot.
+pub struct BootActor {
+    house: Rc<House>,
+    boot: Option<Boot>,
+    alarm: SpawnHandle,
+    _notice: ExitNotice,
+}
+
+impl BootActor {
+    /// An actor that has not begun.
+    pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
+        Self { house, boot: None, alarm: SpawnHandle::default(), _notice: notice }
+    }
+
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        let graph = self.house.graph.borrow().clone();
+        let directory = self.house.directory.borrow();
+        let member = |agent: AgentIndex| BootMember {
+            agent,
+            waits: directory.get(agent).is_some_and(|slot| slot.spec.enabled && slot.spec.service().is_some()),
+        };
+        let layers = graph.layers().into_iter().map(|layer| layer.into_iter().map(member).collect()).collect();
+        let timeout = self.house.settings.borrow().boot.layer_timeout;
+        self.boot = Some(Boot::new(layers, timeout, |agent| graph.dependencies(agent)));
+        drop(directory);
+        self.drive(BootEvent::Begin, ctx);
+    }
+
+    fn drive(&mut self, event: BootEvent, ctx: &mut Context<Self>) {
+        let now = self.house.clock.steady();
+        let Some(boot) = &mut self.boot else { return };
+        if self.house.phase.get() == HousePhase::ShuttingDown {
+            return;
+        }
+        let mut actions = Vec::new();
+        boot.on(event, now, &mut actions);
+        let deadline = boot.next_deadline();
+        for action in actions {
+            self.perform(action);
+        }
+        self.arm(deadline, now, ctx);
+    }
+
+    fn arm(&mut self, deadline: Option<Moment>, now: Moment, ctx: &mut Context<Self>) {
+        ctx.cancel_future(self.alarm);
+        if let Some(at) = deadline {
+            self.alarm = ctx.run_later(at.since(now), |this, ctx| this.drive(BootEvent::DeadlineReached, ctx));
+        }
+    }
+
+    fn perform(&self, action: BootAction) {
+        match action {
+            BootAction::StartLayer { layer, members } => {
+                log::info!(target: "werkpilot", "Boot layer {layer}: starting {}", self.listed(&members));
+                self.start(&members);
+            }
+            BootAction::LayerReady { layer, took, late } if late.is_empty() => {
+                log::info!(target: "werkpilot", "Boot layer {layer}: ready after {}", human(took));
+            }
+            BootAction::LayerReady { layer, took, late } => {
+                let (took, late) = (human(took), self.listed(&late));
+                log::warn!(target: "werkpilot", "Boot layer {layer}: going on after {took} without {late}, not ready yet");
+            }
+            BootAction::Completed { took, late, critical_path } => self.completed(took, &late, &critical_path),
+        }
+    }
+
+    fn start(&self, members: &[AgentIndex]) {
+        for agent in members {
+            self.house.deliver(*agent, ToAgent::Boot);
+        }
+        let (mut timed, mut at_once) = (Vec::new(), Vec::new());
+        {
+            let directory = self.house.directory.borrow();
+            for agent in members {
+                let Some(job) = directory.get(*agent).and_then(|slot| slot.spec.job().cloned()) else { continue };
+                if job.triggers.schedule.is_some() || job.triggers.every.is_some() {
+                    timed.push(*agent);
+                }
+                if job.triggers.startup {
+                    at_once.push(*agent);
+                }
+            }
+        }
+        if !timed.is_empty() {
+            self.house.posts.schedule.tell(ScheduleAgents(timed));
+        }
+        if !at_once.is_empty() {
+            let request =
+                |agent| Request { agent, trigger: Trigger::Startup, scheduled_for: None, payload: None };
+            self.house.posts.queue.tell(AdmitBatch(at_once.into_iter().map(request).collect()));
+        }
+    }
+
+    fn completed(&self, took: std::time::Duration, late: &[AgentIndex], critical_path: &[AgentIndex]) {
+        self.house.phase.set(HousePhase::Running);
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let event = Event::BootCompleted {
+            agents: count(self.house.directory.borrow().len()),
+            layers: count(self.house.graph.borrow().layers().len()),
+            duration: took,
+            late: self.names(late),
+            critical_path: self.names(critical_path),
+        };
+        *self.house.boot_report.borrow_mut() = Some(event.clone());
+        self.house.emit(event);
+        if !critical_path.is_empty() {
+            let path: Vec<String> = self.names(critical_path).iter().map(ToString::to_string).collect();
+            log::info!(target: "werkpilot", "Boot critical path: {}", path.join(" → "));
+        }
+    }
+
+    fn names(&self, agents: &[AgentIndex]) -> Vec<AgentName> {
+        let directory = self.house.directory.borrow();
+        agents.iter().filter_map(|agent| Some(directory.get(*agent)?.name.clone())).collect()
+    }
+
+    /// At most eight names, then how many more: a layer may hold thousands.
+    fn listed(&self, agents: &[AgentIndex]) -> String {
+        const SHOWN: usize = 8;
+        let names = self.names(&agents[..agents.len().min(SHOWN)]);
+        let mut text = names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        if agents.len() > SHOWN {
+            text = format!("{text} and {} more", agents.len() - SHOWN);
+        }
+        text
+    }
+}
+
+impl Actor for BootActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<BeginBoot> for BootActor {
+    type Result = ();
+    fn handle(&mut self, _: BeginBoot, ctx: &mut Self::Context) {
+        self.begin(ctx);
+    }
+}
+
+impl Handler<Settled> for BootActor {
+    type Result = ();
+    fn handle(&mut self, Settled { agent, ready }: Settled, ctx: &mut Self::Context) {
+        self.drive(if ready { BootEvent::Ready(agent) } else { BootEvent::GaveUp(agent) }, ctx);
+    }
+}
+
+impl Handler<StartNewcomers> for BootActor {
+    type Result = ();
+    fn handle(&mut self, StartNewcomers(agents): StartNewcomers, _: &mut Self::Context) {
+        self.start(&agents);
+    }
+}

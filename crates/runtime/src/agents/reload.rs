@@ -1,0 +1,258 @@
+//! The reload: reads the files as a whole and applies only the difference, or nothing.
+//!
+//! Invariant: the registry, the settings and the graph in effect always belong together.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use serde::Serialize;
+use werkpilot_core::agent::Event as ToAgent;
+use werkpilot_core::dispatcher::Event as ToDispatcher;
+use werkpilot_core::event::Event;
+use werkpilot_core::ids::{AgentIndex, AgentName};
+use werkpilot_core::settings::Settings;
+use werkpilot_core::spec::{AgentSpec, Registry};
+
+use crate::agents::boot::StartNewcomers;
+use crate::agents::supervisor::{AddAgents, RetireAgents};
+use crate::house::{House, HousePhase};
+use crate::intake::schedule::{ScheduleAgents, UnscheduleAgents};
+use crate::observe::dead_letters::ResizeDesk;
+use crate::observe::percentiles::ResizeSamples;
+use crate::orchestrator::{LoadFault, Loaded};
+use crate::supervision::ExitNotice;
+use crate::work::queue::{Tell, effective_workers};
+
+/// Reads the files again and applies what is different.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<ReloadReport, ReloadError>")]
+pub struct Reload {
+    /// What asks for it: `SIGHUP`, a changed file, a person.
+    pub by: String,
+    /// Whether nothing is said if nothing changed.
+    pub quiet: bool,
+}
+
+/// What a reload changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReloadReport {
+    /// New agents.
+    pub added: Vec<AgentName>,
+    /// Agents that are gone.
+    pub removed: Vec<AgentName>,
+    /// Agents with a new definition.
+    pub changed: Vec<AgentName>,
+    /// Agents that keep running as they are.
+    pub unchanged: usize,
+    /// Settings with a new value.
+    pub settings: Vec<String>,
+    /// Settings whose new value takes effect only at the next start.
+    pub after_restart: Vec<String>,
+}
+
+/// Why a reload changed nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The files have faults.
+    #[error("{}", .0.rendered)]
+    Faults(LoadFault),
+    /// Not now.
+    #[error("the orchestrator is shutting down; the files were not read")]
+    ShuttingDown,
+}
+
+/// Settings that are used once, at the start.
+const AFTER_RESTART: [&str; 4] = ["dashboard", "bus", "state", "logs.format"];
+
+/// The actor of the reload.
+pub struct Reloader {
+    house: Rc<House>,
+    _notice: ExitNotice,
+}
+
+impl Reloader {
+    /// An actor that reads with the house's loader.
+    pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
+        Self { house, _notice: notice }
+    }
+
+    fn apply(&self, loaded: Loaded, quiet: bool) -> ReloadReport {
+        let (report, plan) = self.plan(&loaded.registry);
+        let report = self.with_settings(report, &loaded.settings);
+        let nothing = report.added.is_empty()
+            && report.removed.is_empty()
+            && report.changed.is_empty()
+            && report.settings.is_empty()
+            && *self.house.registry.borrow().as_ref() == loaded.registry;
+        if nothing {
+            if !quiet {
+                log::info!(target: "werkpilot", "Configuration read again: nothing changed");
+            }
+            return report;
+        }
+        *self.house.registry.borrow_mut() = Arc::new(loaded.registry);
+        *self.house.settings.borrow_mut() = Arc::new(loaded.settings);
+        self.carry_out(plan);
+        self.apply_settings();
+        self.house.emit(Event::ConfigReloaded {
+            added: report.added.clone(),
+            removed: report.removed.clone(),
+            changed: report.changed.clone(),
+            settings: report.settings.clone(),
+        });
+        report
+    }
+
+    fn plan(&self, new: &Registry) -> (ReloadReport, Plan) {
+        let directory = self.house.directory.borrow();
+        let (mut report, mut plan) = (ReloadReport::default(), Plan::default());
+        let wanted: HashMap<&AgentName, &AgentSpec> = new.agents.iter().map(|spec| (&spec.name, spec)).collect();
+        for (index, slot) in directory.iter() {
+            match wanted.get(&slot.name) {
+                None if directory.find(slot.name.as_str()) == Some(index) => {
+                    report.removed.push(slot.name.clone());
+                    plan.retired.push(index);
+                }
+                None => {}
+                Some(spec) if *spec == slot.spec.as_ref() => report.unchanged += 1,
+                Some(spec) => {
+                    report.changed.push(slot.name.clone());
+                    if spec.job().is_some() == slot.spec.job().is_some() {
+                        plan.redefined.push((index, Arc::new((*spec).clone())));
+                    } else {
+                        plan.retired.push(index);
+                        plan.added.push(Arc::new((*spec).clone()));
+                    }
+                }
+            }
+        }
+        for spec in &new.agents {
+            if directory.find(spec.name.as_str()).is_none() {
+                report.added.push(spec.name.clone());
+                plan.added.push(Arc::new(spec.clone()));
+            }
+        }
+        (report, plan)
+    }
+
+    fn with_settings(&self, mut report: ReloadReport, new: &Settings) -> ReloadReport {
+        let old = self.house.settings.borrow().clone();
+        for key in changed_keys(&old, new) {
+            if AFTER_RESTART.iter().any(|fixed| key == *fixed || key.starts_with(&format!("{fixed}."))) {
+                report.after_restart.push(key.clone());
+            }
+            report.settings.push(key);
+        }
+        report
+    }
+
+    fn carry_out(&self, plan: Plan) {
+        let posts = &self.house.posts;
+        let (mut timed, mut untimed) = (Vec::new(), plan.retired.clone());
+        for (index, spec) in plan.redefined {
+            let (old_department, has_timer) = {
+                let mut directory = self.house.directory.borrow_mut();
+                let Some(slot) = directory.get_mut(index) else { continue };
+                let old = std::mem::replace(&mut slot.spec, spec.clone());
+                let has_timer = spec.job().is_some_and(|j| j.triggers.schedule.is_some() || j.triggers.every.is_some());
+                (old.department.clone(), has_timer)
+            };
+            if has_timer {
+                timed.push(index);
+            } else {
+                untimed.push(index);
+            }
+            if old_department != spec.department {
+                // The department is looked up by the agent's definition: nothing else to move.
+                log::debug!("{} moves from department {old_department} to {}", spec.name, spec.department);
+            }
+            self.house.deliver(index, ToAgent::Redefine(spec));
+        }
+        posts.supervisor.tell(RetireAgents(plan.retired));
+        posts.schedule.tell(UnscheduleAgents(untimed));
+        posts.schedule.tell(ScheduleAgents(timed));
+        let first = self.house.directory.borrow().next_index();
+        let newcomers: Vec<AgentIndex> =
+            (0..plan.added.len()).map(|n| AgentIndex::from(first.slot() + n)).collect();
+        posts.supervisor.tell(AddAgents(plan.added));
+        posts.boot.tell(StartNewcomers(newcomers));
+    }
+
+    fn apply_settings(&self) {
+        let settings = self.house.settings.borrow().clone();
+        let workers = effective_workers(&settings.queue);
+        let (queue, breaker) = (settings.queue.clone(), settings.breaker.clone());
+        self.house.posts.queue.tell(Tell(ToDispatcher::Configure { queue, breaker, workers }));
+        self.house.posts.dead_letters.tell(ResizeDesk(settings.dead_letters.capacity));
+        self.house.posts.percentiles.tell(ResizeSamples(settings.percentiles.samples));
+        if let Some(host) = &self.house.host {
+            host.configure_logs(settings.logs.clone());
+        }
+        let agents: Vec<AgentIndex> = self.house.directory.borrow().iter().map(|(index, _)| index).collect();
+        for agent in agents {
+            self.house.deliver(agent, ToAgent::Configure(settings.breaker.clone()));
+        }
+    }
+}
+
+/// What is to be done to the fleet.
+#[derive(Debug, Default)]
+struct Plan {
+    retired: Vec<AgentIndex>,
+    redefined: Vec<(AgentIndex, Arc<AgentSpec>)>,
+    added: Vec<Arc<AgentSpec>>,
+}
+
+/// Dotted keys of the settings that differ.
+fn changed_keys(old: &Settings, new: &Settings) -> Vec<String> {
+    let (Ok(serde_json::Value::Object(old)), Ok(serde_json::Value::Object(new))) =
+        (serde_json::to_value(old), serde_json::to_value(new))
+    else {
+        return Vec::new();
+    };
+    let mut keys = Vec::new();
+    for (table, values) in &new {
+        let Some(values) = values.as_object() else { continue };
+        for (key, value) in values {
+            if old.get(table).and_then(|table| table.get(key)) != Some(value) {
+                keys.push(format!("{table}.{key}"));
+            }
+        }
+    }
+    keys
+}
+
+impl Actor for Reloader {
+    type Context = Context<Self>;
+}
+
+impl Handler<Reload> for Reloader {
+    type Result = ResponseActFuture<Self, Result<ReloadReport, ReloadError>>;
+    fn handle(&mut self, Reload { by, quiet }: Reload, _: &mut Self::Context) -> Self::Result {
+        if self.house.phase.get() == HousePhase::ShuttingDown {
+            log::info!(target: "werkpilot", "Reload asked for by {by} during shutdown: left out");
+            return Box::pin(actix::fut::ready(Err(ReloadError::ShuttingDown)));
+        }
+        let loader = self.house.loader.clone();
+        let reading = tokio::task::spawn_blocking(move || loader());
+        Box::pin(reading.into_actor(self).map(move |read, this, _| {
+            let read = read.unwrap_or_else(|error| Err(LoadFault::one(format!("failed to read the files: {error}"))));
+            match read {
+                Ok(_) if this.house.phase.get() == HousePhase::ShuttingDown => Err(ReloadError::ShuttingDown),
+                Ok(loaded) => {
+                    for notice in &loaded.notices {
+                        log::warn!(target: "werkpilot", "{notice}");
+                    }
+                    Ok(this.apply(loaded, quiet))
+                }
+                Err(fault) => {
+                    this.house.emit(Event::ConfigRejected { faults: fault.count, first: fault.first.clone() });
+                    log::error!(target: "werkpilot", "Reload asked for by {by} rejected:\n{}", fault.rendered);
+                    Err(ReloadError::Faults(fault))
+                }
+            }
+        }))
+    }
+}

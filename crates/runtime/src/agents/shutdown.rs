@@ -1,0 +1,228 @@
+//! The shutdown: six steps, each logged, none of them waited for longer than promised.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use futures_util::future::LocalBoxFuture;
+use werkpilot_core::agent::Event as ToAgent;
+use werkpilot_core::dispatcher::Event as ToDispatcher;
+use werkpilot_core::event::Event;
+use werkpilot_core::ids::AgentIndex;
+use werkpilot_core::shutdown::{
+    RunningJob, RunningService, Shutdown, ShutdownAction, ShutdownEvent, ShutdownSummary, Step,
+};
+use werkpilot_core::time::{Moment, human};
+
+use crate::house::{House, HousePhase};
+use crate::intake::schedule::StopSchedule;
+use crate::observe::prober::StopProbing;
+use crate::supervision::ExitNotice;
+use crate::work::queue::Tell;
+
+/// How long the servers may take to end their open connections: they are cut off at their own bound before.
+const SERVER_STOP: Duration = Duration::from_secs(5);
+
+/// Stops the servers; resolves when they are closed.
+pub type StopServers = Box<dyn FnOnce() -> LocalBoxFuture<'static, ()> + Send>;
+
+/// Begins the shutdown; the second time, ends the patience.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct BeginShutdown {
+    /// What asks for it: `SIGTERM`, `werkpilot down by …`.
+    pub reason: String,
+}
+
+/// How the servers are stopped in step 5.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct SetStopServers(pub StopServers);
+
+/// The last process of an agent has ended.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AgentEnded(pub AgentIndex);
+
+/// The work of a step is done.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct StepDone(Step);
+
+/// The actor of the shutdown.
+pub struct ShutdownActor {
+    house: Rc<House>,
+    shutdown: Option<Shutdown>,
+    stop_servers: Option<StopServers>,
+    alarm: SpawnHandle,
+    _notice: ExitNotice,
+}
+
+impl ShutdownActor {
+    /// An actor that has not begun.
+    pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
+        Self { house, shutdown: None, stop_servers: None, alarm: SpawnHandle::default(), _notice: notice }
+    }
+
+    fn begin(&mut self, reason: String, ctx: &mut Context<Self>) {
+        self.house.phase.set(HousePhase::ShuttingDown);
+        self.house.emit(Event::ShutdownStarted { reason });
+        let (jobs, services) = self.running();
+        let agents: Vec<AgentIndex> = self.house.directory.borrow().iter().map(|(index, _)| index).collect();
+        for agent in agents {
+            self.house.deliver(agent, ToAgent::Drain);
+        }
+        let grace = self.house.settings.borrow().shutdown.grace;
+        self.shutdown = Some(Shutdown::new(&jobs, &services, grace));
+        self.drive(ShutdownEvent::Begin, ctx);
+    }
+
+    fn running(&self) -> (Vec<RunningJob>, Vec<RunningService>) {
+        let directory = self.house.directory.borrow();
+        let graph = self.house.graph.borrow();
+        let (mut jobs, mut services) = (Vec::new(), Vec::new());
+        for (agent, runs) in self.house.dispatcher.borrow().running_jobs() {
+            let Some(slot) = directory.get(agent) else { continue };
+            jobs.push(RunningJob { agent, runs, stop_timeout: slot.spec.stop.timeout });
+        }
+        for (agent, slot) in directory.iter() {
+            if slot.spec.service().is_some() && !slot.machine.borrow().processes().is_empty() {
+                let dependents = graph.dependents(agent).to_vec();
+                services.push(RunningService { agent, stop_timeout: slot.spec.stop.timeout, dependents });
+            }
+        }
+        (jobs, services)
+    }
+
+    fn drive(&mut self, event: ShutdownEvent, ctx: &mut Context<Self>) {
+        let now = self.house.clock.steady();
+        let Some(shutdown) = &mut self.shutdown else { return };
+        let mut actions = Vec::new();
+        shutdown.on(event, now, &mut actions);
+        let deadline = shutdown.next_deadline();
+        for action in actions {
+            self.perform(action, ctx);
+        }
+        self.arm(deadline, now, ctx);
+    }
+
+    fn arm(&mut self, deadline: Option<Moment>, now: Moment, ctx: &mut Context<Self>) {
+        ctx.cancel_future(self.alarm);
+        if let Some(at) = deadline {
+            self.alarm = ctx.run_later(at.since(now), |this, ctx| this.drive(ShutdownEvent::DeadlineReached, ctx));
+        }
+    }
+
+    fn perform(&mut self, action: ShutdownAction, ctx: &mut Context<Self>) {
+        match action {
+            ShutdownAction::EnterStep(step) => {
+                log::info!(target: "werkpilot", "{}", step.text());
+                self.work(step, ctx);
+            }
+            ShutdownAction::StopService(agent) => self.house.deliver(agent, ToAgent::StopService),
+            ShutdownAction::TerminateAll(agents) => {
+                for agent in agents {
+                    self.house.deliver(agent, ToAgent::Terminate);
+                }
+            }
+            ShutdownAction::Finished(summary) => self.finished(&summary),
+        }
+    }
+
+    fn work(&mut self, step: Step, ctx: &mut Context<Self>) {
+        match step {
+            Step::StopCron => {
+                self.house.posts.schedule.tell(StopSchedule);
+                self.house.posts.queue.tell(Tell(ToDispatcher::ShutDown));
+                ctx.notify(StepDone(step));
+            }
+            Step::StopHealth => {
+                self.house.posts.prober.tell(StopProbing);
+                ctx.notify(StepDone(step));
+            }
+            Step::WaitForAgents | Step::TerminateAgents => {}
+            Step::StopDashboard => {
+                let stop = self.stop_servers.take();
+                let stopping = async move {
+                    if let Some(stop) = stop
+                        && tokio::time::timeout(SERVER_STOP, stop()).await.is_err()
+                    {
+                        log::warn!("the HTTP server did not stop within {SERVER_STOP:?}");
+                    }
+                };
+                ctx.spawn(stopping.into_actor(self).map(move |(), _, ctx| ctx.notify(StepDone(step))));
+            }
+            Step::Cleanup => {
+                let host = self.house.host.clone();
+                let cleaning = tokio::task::spawn_blocking(move || host.map(|host| host.shutdown()));
+                ctx.spawn(cleaning.into_actor(self).map(move |report, _, ctx| {
+                    if let Ok(Some(report)) = report {
+                        log::debug!("the process host is closed: {report:?}");
+                    }
+                    ctx.notify(StepDone(step));
+                }));
+            }
+        }
+    }
+
+    fn finished(&self, summary: &ShutdownSummary) {
+        let directory = self.house.directory.borrow();
+        let names = |agents: &[AgentIndex]| {
+            let names = agents.iter().filter_map(|agent| Some(directory.get(*agent)?.name.to_string()));
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let (graceful, forced) = (summary.graceful.len(), summary.forced.len());
+        if graceful > 0 {
+            log::info!(target: "werkpilot", "Completed gracefully ({graceful}): {}", names(&summary.graceful));
+        }
+        if forced > 0 {
+            log::warn!(target: "werkpilot", "Forced ({forced}): {}", names(&summary.forced));
+        }
+        let uptime = self.house.clock.steady().since(Moment::ZERO);
+        let took = human(summary.took);
+        log::info!(target: "werkpilot", "Shutdown complete after {took}; uptime {}", human(uptime));
+        System::current().stop();
+    }
+}
+
+impl Actor for ShutdownActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Each agent tells its end here, ten thousand of them at once in the worst case.
+        ctx.set_mailbox_capacity(1_024);
+    }
+}
+
+impl Handler<BeginShutdown> for ShutdownActor {
+    type Result = ();
+    fn handle(&mut self, BeginShutdown { reason }: BeginShutdown, ctx: &mut Self::Context) {
+        if self.shutdown.is_none() {
+            self.begin(reason, ctx);
+        } else {
+            log::warn!(target: "werkpilot", "{reason} again: not waiting any longer");
+            self.drive(ShutdownEvent::SecondSignal, ctx);
+        }
+    }
+}
+
+impl Handler<SetStopServers> for ShutdownActor {
+    type Result = ();
+    fn handle(&mut self, SetStopServers(stop): SetStopServers, _: &mut Self::Context) {
+        self.stop_servers = Some(stop);
+    }
+}
+
+impl Handler<AgentEnded> for ShutdownActor {
+    type Result = ();
+    fn handle(&mut self, AgentEnded(agent): AgentEnded, ctx: &mut Self::Context) {
+        self.drive(ShutdownEvent::AgentEnded(agent), ctx);
+    }
+}
+
+impl Handler<StepDone> for ShutdownActor {
+    type Result = ();
+    fn handle(&mut self, StepDone(step): StepDone, ctx: &mut Self::Context) {
+        self.drive(ShutdownEvent::StepDone(step), ctx);
+    }
+}

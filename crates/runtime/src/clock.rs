@@ -1,0 +1,44 @@
+//! The one place that reads clocks.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use werkpilot_core::time::{Clocks, Moment, Timestamp};
+
+/// Reads the steady and the wall clock together. Steady time counts from the making of the clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: tokio::time::Instant,
+}
+
+impl Clock {
+    /// A clock that starts now. It follows `tokio::time::pause`, so that tests need not wait.
+    pub fn start() -> Self {
+        Self { start: tokio::time::Instant::now() }
+    }
+
+    /// Both clocks.
+    pub fn now(&self) -> Clocks {
+        Clocks { steady: self.steady(), wall: Self::wall() }
+    }
+
+    /// The steady clock.
+    pub fn steady(&self) -> Moment {
+        Moment::from_nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// The wall clock.
+    pub fn wall() -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The instant of a moment, for timers.
+    pub fn instant(&self, moment: Moment) -> tokio::time::Instant {
+        self.start + moment.since(Moment::ZERO)
+    }
+
+    /// The same as a standard instant.
+    pub fn std_instant(&self, moment: Moment) -> Instant {
+        self.instant(moment).into_std()
+    }
+}

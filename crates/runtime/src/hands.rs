@@ -1,0 +1,95 @@
+//! What carries out launches and stops: the real one is the process host, tests bring one that records.
+
+use std::sync::Arc;
+
+use werkpilot_core::agent::{Launch, ProcessKey};
+use werkpilot_core::ids::RunId;
+use werkpilot_core::spec::{AgentSpec, StopPolicy};
+use werkpilot_process as process;
+
+/// The hands of the orchestrator.
+pub trait Hands {
+    /// Starts a process; the answer comes as an event.
+    fn launch(&self, launch: Launch);
+    /// Stops a process and its tree; the answer comes as an event.
+    fn stop(&self, process: ProcessKey, policy: StopPolicy);
+    /// Runs a probe's command in the environment of an agent. `serial` comes back in the event's key.
+    fn probe(&self, serial: u32, run: RunId, spec: Arc<AgentSpec>, argv: Vec<String>);
+    /// Ends a probe's command.
+    fn kill_probe(&self, serial: u32);
+}
+
+/// Keys with this bit are probes. The host takes keys below 2^60.
+const PROBE: u64 = 1 << 59;
+
+/// What a key of the process host stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyOf {
+    /// A process of an agent.
+    Agent(ProcessKey),
+    /// A probe's command.
+    Probe(u32),
+}
+
+/// The host's key for a process of an agent.
+pub fn host_key(key: ProcessKey) -> process::ProcessKey {
+    process::ProcessKey(u64::from(key.agent.0) << 32 | u64::from(key.serial))
+}
+
+/// What the host's key stands for.
+pub fn key_of(key: process::ProcessKey) -> KeyOf {
+    let low = u32::try_from(key.0 & u64::from(u32::MAX)).expect("32 bits");
+    if key.0 & PROBE != 0 {
+        return KeyOf::Probe(low);
+    }
+    let agent = u32::try_from(key.0 >> 32).expect("agents have 28 bits");
+    KeyOf::Agent(ProcessKey { agent: werkpilot_core::ids::AgentIndex(agent), serial: low })
+}
+
+/// The process host.
+pub struct RealHands(Arc<process::Host>);
+
+impl RealHands {
+    /// Hands that work with this host.
+    pub fn new(host: Arc<process::Host>) -> Self {
+        Self(host)
+    }
+}
+
+impl Hands for RealHands {
+    fn launch(&self, launch: Launch) {
+        let mut real = process::Launch::new(host_key(launch.process), launch.run, launch.spec);
+        real.attempt = launch.attempt;
+        real.instance = launch.instance;
+        real.scheduled_for = launch.scheduled_for;
+        real.payload = launch.payload;
+        self.0.launch(real);
+    }
+
+    fn stop(&self, process: ProcessKey, policy: StopPolicy) {
+        self.0.stop(host_key(process), policy);
+    }
+
+    fn probe(&self, serial: u32, run: RunId, spec: Arc<AgentSpec>, argv: Vec<String>) {
+        let key = process::ProcessKey(PROBE | u64::from(serial));
+        self.0.launch(process::Launch::probe(key, run, spec, argv));
+    }
+
+    fn kill_probe(&self, serial: u32) {
+        self.0.kill(process::ProcessKey(PROBE | u64::from(serial)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use werkpilot_core::ids::AgentIndex;
+
+    use super::*;
+
+    #[test]
+    fn keys_survive_the_way_to_the_host_and_back() {
+        let key = ProcessKey { agent: AgentIndex(123_456), serial: u32::MAX };
+        assert_eq!(key_of(host_key(key)), KeyOf::Agent(key));
+        assert_eq!(key_of(process::ProcessKey(PROBE | 7)), KeyOf::Probe(7));
+    }
+}

@@ -1,0 +1,166 @@
+//! What outlives the actors: the machines and books, and the posts at which the actors stand.
+//!
+//! Invariant: each book is changed by its own actor only (named at the field); everybody on the arbiter may read. No
+//! borrow is held across an `await` or a call to another actor.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use werkpilot_core::dispatcher::Dispatcher;
+use werkpilot_core::event::Event;
+use werkpilot_core::graph::Graph;
+use werkpilot_core::ids::AgentIndex;
+use werkpilot_core::settings::Settings;
+use werkpilot_core::spec::Registry;
+use werkpilot_core::time::Clocks;
+use werkpilot_core::timetable::Timetable;
+use werkpilot_process::Host;
+
+use crate::agents::boot::BootActor;
+use crate::agents::reload::Reloader;
+use crate::agents::shutdown::ShutdownActor;
+use crate::agents::supervisor::Supervisor;
+use crate::clock::Clock;
+use crate::directory::Directory;
+use crate::hands::Hands;
+use crate::intake::schedule::ScheduleActor;
+use crate::observe::dead_letters::{DeadLetters, Desk};
+use crate::observe::events::{EventBook, EventLog, Record};
+use crate::observe::memory::{MemoryBook, MemoryMonitor};
+use crate::observe::percentiles::{PercentileTracker, Samples};
+use crate::observe::prober::Prober;
+use crate::orchestrator::Loader;
+use crate::post::Post;
+use crate::work::queue::QueueActor;
+
+/// The posts of all system actors.
+#[derive(Clone, Debug)]
+pub struct Posts {
+    /// Root of the supervision tree; answers questions.
+    pub supervisor: Post<Supervisor>,
+    /// The dispatcher's.
+    pub queue: Post<QueueActor>,
+    /// The timetable's.
+    pub schedule: Post<ScheduleActor>,
+    /// The event book's.
+    pub events: Post<EventLog>,
+    /// The dead-letter desk's.
+    pub dead_letters: Post<DeadLetters>,
+    /// The samples'.
+    pub percentiles: Post<PercentileTracker>,
+    /// The memory book's.
+    pub memory: Post<MemoryMonitor>,
+    /// The probes'.
+    pub prober: Post<Prober>,
+    /// The boot's.
+    pub boot: Post<BootActor>,
+    /// The shutdown's.
+    pub shutdown: Post<ShutdownActor>,
+    /// The reload's.
+    pub reload: Post<Reloader>,
+}
+
+impl Default for Posts {
+    fn default() -> Self {
+        Self {
+            supervisor: Post::vacant(),
+            queue: Post::vacant(),
+            schedule: Post::vacant(),
+            events: Post::vacant(),
+            dead_letters: Post::vacant(),
+            percentiles: Post::vacant(),
+            memory: Post::vacant(),
+            prober: Post::vacant(),
+            boot: Post::vacant(),
+            shutdown: Post::vacant(),
+            reload: Post::vacant(),
+        }
+    }
+}
+
+/// The house. Shared by all actors of the arbiter as `Rc<House>`.
+pub struct House {
+    /// The one reader of clocks.
+    pub clock: Clock,
+    /// Who stands where.
+    pub posts: Posts,
+    /// What launches and stops.
+    pub hands: Box<dyn Hands>,
+    /// The process host, where there is a real one.
+    pub host: Option<Arc<Host>>,
+    /// Agents; changed by the supervisor, the departments and the router.
+    pub directory: RefCell<Directory>,
+    /// Changed by the queue.
+    pub dispatcher: RefCell<Dispatcher>,
+    /// Changed by the schedule.
+    pub timetable: RefCell<Timetable>,
+    /// Changed by the event log.
+    pub events: RefCell<EventBook>,
+    /// Changed by the dead-letter actor.
+    pub dead_letters: RefCell<Desk>,
+    /// Changed by the percentile tracker.
+    pub samples: RefCell<Samples>,
+    /// Changed by the memory monitor.
+    pub memory: RefCell<MemoryBook>,
+    /// Dependencies; changed by the supervisor.
+    pub graph: RefCell<Rc<Graph>>,
+    /// What is in effect; changed by the reloader.
+    pub registry: RefCell<Arc<Registry>>,
+    /// What is in effect; changed by the reloader.
+    pub settings: RefCell<Arc<Settings>>,
+    /// Reads the files again.
+    pub loader: Loader,
+    /// The state folder.
+    pub state_dir: PathBuf,
+    /// Where the boot is.
+    pub phase: Cell<HousePhase>,
+    /// Boot layer per agent's slot.
+    pub layers: RefCell<Vec<u32>>,
+    /// What the boot took, once it is over.
+    pub boot_report: RefCell<Option<Event>>,
+    /// Seeds of what is made later.
+    pub seed: Cell<u64>,
+}
+
+/// Where the orchestrator is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HousePhase {
+    /// Layers are being started.
+    Booting,
+    /// All layers were started.
+    Running,
+    /// Going down.
+    ShuttingDown,
+}
+
+impl std::fmt::Debug for House {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("House").field("phase", &self.phase).finish_non_exhaustive()
+    }
+}
+
+impl House {
+    /// Both clocks.
+    pub fn now(&self) -> Clocks {
+        self.clock.now()
+    }
+
+    /// Tells everybody a fact.
+    pub fn emit(&self, event: Event) {
+        self.posts.events.tell(Record(event));
+    }
+
+    /// Hands an event to an agent.
+    pub fn deliver(&self, agent: AgentIndex, event: werkpilot_core::agent::Event) {
+        self.directory.borrow_mut().deliver(agent, event);
+    }
+
+    /// A fresh seed.
+    pub fn next_seed(&self) -> u64 {
+        let seed = self.seed.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.seed.set(seed);
+        seed
+    }
+}

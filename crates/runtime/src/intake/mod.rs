@@ -1,0 +1,3 @@
+//! What asks for executions by itself: time (the bus comes with its issue).
+
+pub mod schedule;

@@ -1,0 +1,185 @@
+//! The schedule: one timer for all agents. What is due goes to the queue as one batch, and only then the next times
+//! are looked for, in pieces.
+
+use std::rc::Rc;
+
+use actix::prelude::*;
+use werkpilot_core::dispatcher::Request;
+use werkpilot_core::event::Event;
+use werkpilot_core::ids::AgentIndex;
+use werkpilot_core::schedule::Schedule;
+use werkpilot_core::spec::AgentSpec;
+use werkpilot_core::time::Clocks;
+use werkpilot_core::timetable::{ClockStep, Due, DueKind, Entry, Timer, seed_of};
+use werkpilot_core::trigger::Trigger;
+
+use crate::house::House;
+use crate::supervision::ExitNotice;
+use crate::work::queue::AdmitBatch;
+
+/// Entries whose next time is looked for before other actors get their turn: about half a millisecond.
+const PIECE: usize = 1_024;
+
+/// Takes the timers of these agents in, or their new ones.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ScheduleAgents(pub Vec<AgentIndex>);
+
+/// Takes the timers of these agents out.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct UnscheduleAgents(pub Vec<AgentIndex>);
+
+/// Takes all timers out for good (shutdown, step 1).
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct StopSchedule;
+
+/// Looks for the next times of what was handed over.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Reschedule;
+
+/// The actor of the timetable.
+pub struct ScheduleActor {
+    house: Rc<House>,
+    alarm: SpawnHandle,
+    stopped: bool,
+    due: Vec<Due>,
+    _notice: ExitNotice,
+}
+
+impl ScheduleActor {
+    /// An actor for the house's timetable.
+    pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
+        Self { house, alarm: SpawnHandle::default(), stopped: false, due: Vec::new(), _notice: notice }
+    }
+
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        if self.stopped {
+            return;
+        }
+        let now = self.house.now();
+        let mut due = std::mem::take(&mut self.due);
+        let sweep = self.house.timetable.borrow_mut().take_due(now, &mut due);
+        if let Some(seconds) = stepped_by(sweep.step) {
+            let misfired = u32::try_from(sweep.misfired.len()).unwrap_or(u32::MAX);
+            self.house.emit(Event::ClockStepped { seconds, misfired });
+        }
+        if !due.is_empty() {
+            self.house.posts.queue.tell(AdmitBatch(due.drain(..).map(request).collect()));
+            ctx.notify(Reschedule);
+        }
+        self.due = due;
+        self.arm(now, ctx);
+    }
+
+    fn arm(&mut self, now: Clocks, ctx: &mut Context<Self>) {
+        ctx.cancel_future(self.alarm);
+        if let Some(at) = self.house.timetable.borrow().next_deadline(now) {
+            self.alarm = ctx.run_later(at.since(now.steady), |this, ctx| this.look(ctx));
+        }
+    }
+}
+
+fn request(due: Due) -> Request {
+    let trigger = match due.trigger {
+        DueKind::Schedule => Trigger::Schedule,
+        DueKind::Every => Trigger::Every,
+    };
+    Request { agent: due.agent, trigger, scheduled_for: Some(due.scheduled_for), payload: None }
+}
+
+fn stepped_by(step: ClockStep) -> Option<f64> {
+    match step {
+        ClockStep::None => None,
+        ClockStep::Forward(by) => Some(by.as_secs_f64()),
+        ClockStep::Backward(by) | ClockStep::Correction(by) => Some(-by.as_secs_f64()),
+    }
+}
+
+/// The timers of an agent: by schedule, by interval, or both.
+pub fn timers(spec: &AgentSpec) -> Vec<Entry> {
+    let Some(job) = spec.job() else { return Vec::new() };
+    let (jitter, seed) = (job.jitter, seed_of(spec.name.as_str()));
+    let triggers = &job.triggers;
+    let parsed = triggers.schedule.as_deref().map(|text| Schedule::parse(text, &triggers.timezone));
+    let schedule = match parsed {
+        Some(Ok(schedule)) => Some(Timer::Schedule(schedule)),
+        Some(Err(error)) => {
+            log::error!("the schedule of {} can't be read, though it was checked before: {error}", spec.name);
+            None
+        }
+        None => None,
+    };
+    let timers = schedule.into_iter().chain(triggers.every.map(Timer::Every));
+    timers.map(|timer| Entry { timer, jitter, seed }).collect()
+}
+
+impl Actor for ScheduleActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.look(ctx);
+    }
+}
+
+impl Handler<ScheduleAgents> for ScheduleActor {
+    type Result = ();
+    fn handle(&mut self, ScheduleAgents(agents): ScheduleAgents, ctx: &mut Self::Context) {
+        if self.stopped {
+            return;
+        }
+        let now = self.house.now();
+        let house = self.house.clone();
+        let directory = house.directory.borrow();
+        for agent in agents {
+            let Some(slot) = directory.get(agent) else { continue };
+            let entries = timers(&slot.spec);
+            let mut timetable = house.timetable.borrow_mut();
+            for kind in [DueKind::Schedule, DueKind::Every] {
+                let kept = entries.iter().any(|entry| matches!(
+                    (&entry.timer, kind),
+                    (Timer::Schedule(_), DueKind::Schedule) | (Timer::Every(_), DueKind::Every)
+                ));
+                if !kept {
+                    timetable.remove_kind(agent, kind);
+                }
+            }
+            for entry in entries {
+                timetable.insert(agent, entry, now);
+            }
+        }
+        self.arm(now, ctx);
+    }
+}
+
+impl Handler<UnscheduleAgents> for ScheduleActor {
+    type Result = ();
+    fn handle(&mut self, UnscheduleAgents(agents): UnscheduleAgents, ctx: &mut Self::Context) {
+        for agent in agents {
+            self.house.timetable.borrow_mut().remove(agent);
+        }
+        self.arm(self.house.now(), ctx);
+    }
+}
+
+impl Handler<StopSchedule> for ScheduleActor {
+    type Result = ();
+    fn handle(&mut self, _: StopSchedule, ctx: &mut Self::Context) {
+        self.stopped = true;
+        ctx.cancel_future(self.alarm);
+    }
+}
+
+impl Handler<Reschedule> for ScheduleActor {
+    type Result = ();
+    fn handle(&mut self, _: Reschedule, ctx: &mut Self::Context) {
+        let more = self.house.timetable.borrow_mut().reschedule(PIECE);
+        if more {
+            ctx.notify(Reschedule);
+        } else {
+            self.arm(self.house.now(), ctx);
+        }
+    }
+}

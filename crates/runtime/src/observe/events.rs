@@ -1,0 +1,190 @@
+//! The event log: gives every fact its number, writes it to the log, counts it, keeps the last ones, and wakes who
+//! waits for an execution's end.
+//!
+//! Invariant: numbers have no gaps; the book holds the last [`KEPT`] facts and the last [`ENDS_KEPT`] ends.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use werkpilot_core::event::{Event, Recorded, Weight};
+use werkpilot_core::ids::{AgentName, RunId};
+use werkpilot_core::reason::Reason;
+
+use crate::house::House;
+use crate::supervision::ExitNotice;
+
+/// Facts that are kept for `events` and `why`: some minutes of a busy fleet, a quarter of a megabyte.
+const KEPT: usize = 1_000;
+/// Ends of executions that are kept for `why RUN` and for who asks late: the same.
+const ENDS_KEPT: usize = 1_000;
+/// Callers that wait for executions at a time. Each holds one connection of the control socket.
+const WAITERS: usize = 1_024;
+
+/// Takes a fact in.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Record(pub Event);
+
+/// Tells the end of an execution once it is there; at once if it has ended.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<oneshot::Receiver<Recorded>>")]
+pub struct AwaitEnd(pub RunId);
+
+/// What is remembered of events.
+#[derive(Debug, Default)]
+pub struct EventBook {
+    last: VecDeque<Recorded>,
+    ends: VecDeque<Recorded>,
+    /// The last end per agent.
+    last_end: HashMap<AgentName, Recorded>,
+    counts: BTreeMap<&'static str, u64>,
+    seq: u64,
+}
+
+impl EventBook {
+    /// The last facts, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Recorded> {
+        self.last.iter()
+    }
+
+    /// The number of the newest fact.
+    pub fn newest(&self) -> u64 {
+        self.seq
+    }
+
+    /// How often each topic was recorded.
+    pub fn counts(&self) -> &BTreeMap<&'static str, u64> {
+        &self.counts
+    }
+
+    /// The end of an execution, if it is remembered.
+    pub fn end_of(&self, wanted: RunId) -> Option<&Recorded> {
+        self.ends.iter().rev().find(|recorded| matches!(&recorded.event, Event::ExecutionEnded { run, .. } if *run == wanted))
+    }
+
+    /// The last end of an agent's executions.
+    pub fn last_end_of(&self, agent: &AgentName) -> Option<&Recorded> {
+        self.last_end.get(agent)
+    }
+
+    fn take(&mut self, recorded: Recorded) {
+        *self.counts.entry(recorded.event.topic()).or_default() += 1;
+        if let Event::ExecutionEnded { agent, .. } = &recorded.event {
+            if self.ends.len() == ENDS_KEPT {
+                self.ends.pop_front();
+            }
+            self.ends.push_back(recorded.clone());
+            self.last_end.insert(agent.clone(), recorded.clone());
+        }
+        if self.last.len() == KEPT {
+            self.last.pop_front();
+        }
+        self.last.push_back(recorded);
+    }
+}
+
+/// The actor of the event book.
+pub struct EventLog {
+    house: Rc<House>,
+    waiters: HashMap<RunId, Vec<oneshot::Sender<Recorded>>>,
+    /// The last reason for which an agent was skipped: the same one again is a detail.
+    skipped: HashMap<AgentName, std::mem::Discriminant<Reason>>,
+    _notice: ExitNotice,
+}
+
+impl EventLog {
+    /// An actor for the house's event book.
+    pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
+        Self { house, waiters: HashMap::new(), skipped: HashMap::new(), _notice: notice }
+    }
+
+    fn record(&mut self, event: Event) {
+        let weight = self.weight(&event);
+        write_to_log(&event, weight);
+        let mut book = self.house.events.borrow_mut();
+        book.seq += 1;
+        let recorded = Recorded { seq: book.seq, time: crate::clock::Clock::wall(), event };
+        if let Event::ExecutionEnded { run, .. } = &recorded.event
+            && let Some(waiters) = self.waiters.remove(run)
+        {
+            for waiter in waiters {
+                // Who has hung up meanwhile does not want to know any more.
+                let _ = waiter.send(recorded.clone());
+            }
+        }
+        book.take(recorded);
+    }
+
+    /// An agent that is skipped again and again for the same reason is told of once.
+    fn weight(&mut self, event: &Event) -> Weight {
+        match event {
+            Event::AgentSkipped { reason: Reason::UnhealthyDependencies { .. }, .. } => Weight::Detail,
+            Event::AgentSkipped { agent, reason, .. } => {
+                let kind = std::mem::discriminant(reason);
+                match self.skipped.insert(agent.clone(), kind) {
+                    Some(before) if before == kind => Weight::Detail,
+                    _ => Weight::Notice,
+                }
+            }
+            Event::ExecutionStarted { agent, .. } => {
+                self.skipped.remove(agent);
+                event.weight()
+            }
+            _ => event.weight(),
+        }
+    }
+}
+
+fn write_to_log(event: &Event, weight: Weight) {
+    let level = match weight {
+        Weight::Detail => log::Level::Debug,
+        Weight::Notice => log::Level::Info,
+        Weight::Warning => log::Level::Warn,
+        Weight::Error => log::Level::Error,
+    };
+    if log::log_enabled!(target: "werkpilot", level) {
+        match event.agent() {
+            Some(agent) => log::log!(target: "werkpilot", level, topic = event.topic(), agent = agent.as_str(); "{event}"),
+            None => log::log!(target: "werkpilot", level, topic = event.topic(); "{event}"),
+        }
+    }
+}
+
+
+impl Actor for EventLog {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Facts come in bursts (a thousand agents start at once); each is small and taken in at once.
+        ctx.set_mailbox_capacity(4_096);
+    }
+}
+
+impl Handler<Record> for EventLog {
+    type Result = ();
+    fn handle(&mut self, Record(event): Record, _: &mut Self::Context) {
+        self.record(event);
+    }
+}
+
+impl Handler<AwaitEnd> for EventLog {
+    type Result = MessageResult<AwaitEnd>;
+    fn handle(&mut self, AwaitEnd(run): AwaitEnd, _: &mut Self::Context) -> Self::Result {
+        let (sender, receiver) = oneshot::channel();
+        if let Some(recorded) = self.house.events.borrow().end_of(run) {
+            let _ = sender.send(recorded.clone());
+            return MessageResult(Some(receiver));
+        }
+        self.waiters.retain(|_, waiters| {
+            waiters.retain(|waiter| !waiter.is_closed());
+            !waiters.is_empty()
+        });
+        if self.waiters.values().map(Vec::len).sum::<usize>() >= WAITERS {
+            return MessageResult(None);
+        }
+        self.waiters.entry(run).or_default().push(sender);
+        MessageResult(Some(receiver))
+    }
+}

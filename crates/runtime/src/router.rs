@@ -1,0 +1,98 @@
+//! From the process host to the agents: one task that hands every process event to the actor that it concerns.
+
+use std::rc::Rc;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use werkpilot_core::agent::{Event, ProcessEnd};
+use werkpilot_core::exit::Exit;
+use werkpilot_core::reason::Reason;
+use werkpilot_process::{ProcessEvent, WaitStatus};
+
+use crate::hands::{KeyOf, key_of};
+use crate::house::House;
+use crate::observe::prober::ProbeEnded;
+
+/// How many events are taken per wake-up; more wait for the next turn, so that other actors get theirs.
+const BATCH: usize = 256;
+
+/// Runs until the host is gone. The channel holds at most a few events per live process.
+pub async fn route(house: Rc<House>, mut events: UnboundedReceiver<ProcessEvent>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while events.recv_many(&mut batch, BATCH).await > 0 {
+        for event in batch.drain(..) {
+            match key_of(event.key()) {
+                KeyOf::Agent(key) => route_to_agent(&house, key, event),
+                KeyOf::Probe(serial) => route_to_prober(&house, serial, event),
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn route_to_agent(house: &House, process: werkpilot_core::agent::ProcessKey, event: ProcessEvent) {
+    let mut directory = house.directory.borrow_mut();
+    let translated = match event {
+        ProcessEvent::Started { pid, .. } => {
+            if let Some(live) = directory.process_mut(process) {
+                live.pid = Some(pid);
+            }
+            Event::Started { process, pid }
+        }
+        ProcessEvent::SpawnFailed { failure, .. } => {
+            forget(&mut directory, process);
+            Event::SpawnFailed { process, failure }
+        }
+        ProcessEvent::Ready { .. } => Event::Ready { process },
+        ProcessEvent::Status { text, .. } => {
+            if let Some(live) = directory.process_mut(process) {
+                live.said = Some(text);
+            }
+            return;
+        }
+        // It says that it is about to end; the end itself is what counts.
+        ProcessEvent::Stopping { .. } => return,
+        ProcessEvent::WatchdogExpired { .. } => Event::Unhealthy { process, reason: Reason::WatchdogExpired },
+        ProcessEvent::Silent { .. } => {
+            let spec = directory.get(process.agent).map(|slot| slot.spec.clone());
+            let max_silence = spec.and_then(|spec| spec.service()?.max_silence).unwrap_or_default();
+            Event::Unhealthy { process, reason: Reason::Silent { max_silence } }
+        }
+        ProcessEvent::Exited { report, .. } => {
+            forget(&mut directory, process);
+            let exit = match report.status {
+                WaitStatus::Code(0) => Exit::Clean,
+                WaitStatus::Code(code) => Exit::Code(code),
+                WaitStatus::Signal(signal) => Exit::Signal(signal),
+            };
+            Event::Exited {
+                process,
+                end: ProcessEnd {
+                    exit,
+                    lived: report.lived,
+                    forced: report.forced,
+                    peak_rss_bytes: report.peak_rss_bytes.unwrap_or(0),
+                    log_tail: report.log_tail,
+                },
+            }
+        }
+    };
+    directory.deliver(process.agent, translated);
+}
+
+fn forget(directory: &mut crate::directory::Directory, process: werkpilot_core::agent::ProcessKey) {
+    if let Some(slot) = directory.get_mut(process.agent) {
+        slot.processes.retain(|live| live.key != process);
+    }
+}
+
+fn route_to_prober(house: &House, serial: u32, event: ProcessEvent) {
+    let result = match event {
+        ProcessEvent::SpawnFailed { failure, .. } => Err(failure.message),
+        ProcessEvent::Exited { report, .. } => match report.status {
+            WaitStatus::Code(0) => Ok(()),
+            status => Err(format!("the probe's command {}", status.exit())),
+        },
+        _ => return,
+    };
+    house.posts.prober.tell(ProbeEnded { serial, result });
+}

@@ -1,0 +1,3 @@
+//! The gate through which every start goes.
+
+pub mod queue;

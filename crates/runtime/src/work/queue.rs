@@ -1,0 +1,209 @@
+//! The queue: the actor of the dispatcher, through which every start goes.
+//!
+//! Invariant: whatever the dispatcher answers is carried out in the same turn, in its order.
+
+use std::rc::Rc;
+
+use actix::prelude::*;
+use werkpilot_core::agent::Event as ToAgent;
+use werkpilot_core::dispatcher::{Action, Admission, AgentProfile, Dispatcher, Ended, Event, Request};
+use werkpilot_core::ids::AgentIndex;
+use werkpilot_core::settings::QueueSettings;
+use werkpilot_core::time::{Clocks, Moment};
+
+use crate::house::House;
+use crate::observe::dead_letters::KeepDeadLetter;
+use crate::observe::percentiles::RecordSuccess;
+use crate::supervision::ExitNotice;
+
+/// Decides on a request for an execution.
+#[derive(Debug, Message)]
+#[rtype(result = "Admission")]
+pub struct Admit(pub Request);
+
+/// Decides on all that is due at once.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AdmitBatch(pub Vec<Request>);
+
+/// Something happened that the dispatcher has to know.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Tell(pub Event);
+
+/// Several of these, in order.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct TellAll(pub Vec<Event>);
+
+/// Takes agents in, or their new definitions.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Define(pub Vec<(AgentIndex, AgentProfile)>);
+
+/// Takes agents out.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Undefine(pub Vec<AgentIndex>);
+
+/// Ends by a panic, to show in tests and drills that the fleet survives it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Crash;
+
+/// The actor of the dispatcher.
+pub struct QueueActor {
+    house: Rc<House>,
+    alarm: Option<(Moment, SpawnHandle)>,
+    actions: Vec<Action>,
+    _notice: ExitNotice,
+}
+
+impl QueueActor {
+    /// An actor for the house's dispatcher.
+    pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
+        Self { house, alarm: None, actions: Vec::new(), _notice: notice }
+    }
+
+    /// The one path from an event to its effects.
+    fn drive<R>(
+        &mut self,
+        ctx: &mut Context<Self>,
+        decide: impl FnOnce(&mut Dispatcher, Clocks, &mut Vec<Action>) -> R,
+    ) -> R {
+        let now = self.house.now();
+        let mut actions = std::mem::take(&mut self.actions);
+        let (answer, deadline) = {
+            let mut dispatcher = self.house.dispatcher.borrow_mut();
+            let answer = decide(&mut dispatcher, now, &mut actions);
+            (answer, dispatcher.next_deadline(now.steady))
+        };
+        for action in actions.drain(..) {
+            self.perform(action);
+        }
+        self.actions = actions;
+        self.arm(deadline, now.steady, ctx);
+        answer
+    }
+
+    fn perform(&self, action: Action) {
+        match action {
+            Action::Start(grant) => self.house.deliver(grant.agent, ToAgent::Granted(grant)),
+            Action::Cancel { agent, key, reason } => self.house.deliver(agent, ToAgent::CancelRun { key, reason }),
+            Action::Emit(event) => self.house.emit(event),
+            Action::DeadLetter(draft) => self.house.posts.dead_letters.tell(KeepDeadLetter(draft)),
+            Action::Sample { agent, duration, waited } => {
+                self.house.posts.percentiles.tell(RecordSuccess { agent, duration, waited });
+            }
+        }
+    }
+
+    fn arm(&mut self, deadline: Option<Moment>, now: Moment, ctx: &mut Context<Self>) {
+        if self.alarm.map(|(at, _)| at) == deadline {
+            return;
+        }
+        if let Some((_, handle)) = self.alarm.take() {
+            ctx.cancel_future(handle);
+        }
+        self.alarm = deadline.map(|at| {
+            let handle = ctx.run_later(at.since(now), |this, ctx| {
+                this.alarm = None;
+                this.drive(ctx, |dispatcher, now, out| dispatcher.on(Event::DeadlineReached, now, out));
+            });
+            (at, handle)
+        });
+    }
+
+    /// After a death of this actor reports about executions may be lost: those that no agent knows are.
+    fn reconcile(&mut self, ctx: &mut Context<Self>) {
+        let orphans: Vec<Event> = {
+            let directory = self.house.directory.borrow();
+            let running = self.house.dispatcher.borrow().running_keys();
+            let unknown = running.into_iter().filter(|(agent, key)| {
+                directory.get(*agent).is_none_or(|slot| !slot.machine.borrow().holds(*key))
+            });
+            unknown.map(|(_, key)| Event::Ended(Box::new(Ended::lost(key)))).collect()
+        };
+        for event in orphans {
+            self.drive(ctx, |dispatcher, now, out| dispatcher.on(event, now, out));
+        }
+        let deadline = self.house.dispatcher.borrow_mut().next_deadline(self.house.clock.steady());
+        self.arm(deadline, self.house.clock.steady(), ctx);
+    }
+}
+
+impl Actor for QueueActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.reconcile(ctx);
+    }
+}
+
+impl Handler<Admit> for QueueActor {
+    type Result = MessageResult<Admit>;
+    fn handle(&mut self, Admit(request): Admit, ctx: &mut Self::Context) -> Self::Result {
+        MessageResult(self.drive(ctx, |dispatcher, now, out| dispatcher.admit(request, now, out)))
+    }
+}
+
+impl Handler<AdmitBatch> for QueueActor {
+    type Result = ();
+    fn handle(&mut self, AdmitBatch(requests): AdmitBatch, ctx: &mut Self::Context) {
+        self.drive(ctx, |dispatcher, now, out| dispatcher.admit_batch(requests, now, out));
+    }
+}
+
+impl Handler<Tell> for QueueActor {
+    type Result = ();
+    fn handle(&mut self, Tell(event): Tell, ctx: &mut Self::Context) {
+        self.drive(ctx, |dispatcher, now, out| dispatcher.on(event, now, out));
+    }
+}
+
+impl Handler<TellAll> for QueueActor {
+    type Result = ();
+    fn handle(&mut self, TellAll(events): TellAll, ctx: &mut Self::Context) {
+        self.drive(ctx, |dispatcher, now, out| {
+            for event in events {
+                dispatcher.on(event, now, out);
+            }
+        });
+    }
+}
+
+impl Handler<Crash> for QueueActor {
+    type Result = ();
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crash drill of the queue");
+    }
+}
+
+
+impl Handler<Define> for QueueActor {
+    type Result = ();
+    fn handle(&mut self, Define(agents): Define, ctx: &mut Self::Context) {
+        self.drive(ctx, |dispatcher, _, _| {
+            for (agent, profile) in agents {
+                dispatcher.define(agent, profile);
+            }
+        });
+    }
+}
+
+impl Handler<Undefine> for QueueActor {
+    type Result = ();
+    fn handle(&mut self, Undefine(agents): Undefine, ctx: &mut Self::Context) {
+        self.drive(ctx, |dispatcher, now, out| {
+            for agent in agents {
+                dispatcher.remove(agent, now, out);
+            }
+        });
+    }
+}
+
+/// The number of workers: as configured, else twice the cores, since an execution mostly waits for its program.
+pub fn effective_workers(queue: &QueueSettings) -> u32 {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    queue.workers.unwrap_or_else(|| u32::try_from(2 * cores()).unwrap_or(u32::MAX))
+}
