@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use crate::fault::{Fault, Report};
 use crate::keys::Key;
 use crate::source::Span;
-use crate::suggest;
 use crate::tree::{Entry, Node, Value};
+use werkpilot_core::suggest;
 
 /// A value and its dotted key.
 #[derive(Debug)]

@@ -32,7 +32,6 @@ pub mod schema;
 mod settings;
 mod settings_file;
 mod source;
-mod suggest;
 mod tree;
 mod values;
 

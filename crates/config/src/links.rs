@@ -9,7 +9,7 @@ use crate::elements::agent::Draft;
 use crate::elements::dependencies::Reference;
 use crate::fault::Report;
 use crate::source::Span;
-use crate::suggest;
+use werkpilot_core::suggest;
 
 /// Comparisons spent on "did you mean" for references to nobody, so that a huge broken registry is still read at once.
 const MAX_COMPARISONS: usize = 500_000;

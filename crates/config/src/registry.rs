@@ -16,7 +16,9 @@ use crate::field::{Field, listed};
 use crate::source::{SourceKind, Span, offset};
 use crate::tree::Value;
 use crate::values::when;
-use crate::{json, links, read, suggest};
+use werkpilot_core::suggest;
+
+use crate::{json, links, read};
 
 /// The predecessor's file, read where it is found.
 pub(crate) const PREDECESSOR: &str = "agent-registry.json";

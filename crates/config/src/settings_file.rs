@@ -16,8 +16,8 @@ use crate::not_effective;
 use crate::read;
 use crate::settings::{SETTINGS, Setting};
 use crate::source::{Source, SourceKind, Span, offset};
-use crate::suggest;
 use crate::tree::{Node, Value};
+use werkpilot_core::suggest;
 
 /// Where a setting's value is from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

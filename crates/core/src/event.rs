@@ -286,9 +286,10 @@ impl Event {
     /// How loud it is in the log.
     pub fn weight(&self) -> Weight {
         match self {
-            Self::ExecutionQueued { .. } | Self::ExecutionStarted { .. } => Weight::Detail,
-            Self::AgentStarted { .. } => Weight::Detail,
-            Self::ExecutionEnded { end: End::Skipped, .. } => Weight::Detail,
+            Self::ExecutionQueued { .. }
+            | Self::ExecutionStarted { .. }
+            | Self::AgentStarted { .. }
+            | Self::ExecutionEnded { end: End::Skipped, .. } => Weight::Detail,
             Self::AgentFailed { .. }
             | Self::DependenciesUnhealthy { .. }
             | Self::AgentDisabled { .. }
@@ -318,7 +319,6 @@ pub enum Weight {
 }
 
 impl fmt::Display for Event {
-    #[expect(clippy::too_many_lines, reason = "one line of text per event, side by side, reads best")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AgentStarted { agent, pid, attempt, .. } if *attempt > 1 => {

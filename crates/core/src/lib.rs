@@ -36,6 +36,7 @@ pub mod signature;
 pub mod spec;
 pub mod status;
 pub mod strategy;
+pub mod suggest;
 pub mod time;
 pub mod timetable;
 pub mod trigger;

@@ -54,8 +54,6 @@ impl Step {
 pub struct RunningJob {
     /// Who.
     pub agent: AgentIndex,
-    /// How many of its runs are live.
-    pub runs: u32,
     /// The time between its stop signal and SIGKILL.
     pub stop_timeout: Duration,
 }

@@ -284,7 +284,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { max: 3, initial: Duration::from_secs(1), factor: 2.0, cap: Duration::from_secs(300), jitter: 0.1 }
+        Self { max: 3, initial: Duration::from_secs(1), factor: 2.0, cap: Duration::from_mins(5), jitter: 0.1 }
     }
 }
 
@@ -453,6 +453,73 @@ pub struct Registry {
 }
 
 impl AgentSpec {
+    /// A job without triggers, everything else as the registry's defaults have it, in the folder `/`.
+    pub fn job_named(name: AgentName, program: Program) -> Self {
+        let job = JobSpec {
+            triggers: Triggers { timezone: "UTC".to_owned(), ..Triggers::default() },
+            overlap: Overlap::Skip,
+            catch_up: CatchUp::None,
+            catch_up_window: Duration::from_hours(1),
+            jitter: Duration::ZERO,
+            on_unhealthy_dependency: OnUnhealthyDependency::Skip,
+            timeout: None,
+            retry: Backoff::default(),
+        };
+        Self::with_defaults(name, program, Kind::Job(job))
+    }
+
+    /// A service, everything else as the registry's defaults have it, in the folder `/`.
+    pub fn service_named(name: AgentName, program: Program) -> Self {
+        let service = ServiceSpec {
+            restart: RestartPolicy::Always,
+            backoff: Backoff::default(),
+            healthy_for: Duration::from_mins(10),
+            ready: Ready { check: ReadyCheck::After(Duration::from_secs(1)), timeout: Duration::from_secs(30) },
+            health: None,
+            max_silence: None,
+            instances: 1,
+        };
+        Self::with_defaults(name, program, Kind::Service(service))
+    }
+
+    fn with_defaults(name: AgentName, program: Program, kind: Kind) -> Self {
+        Self {
+            name,
+            department: "default".to_owned(),
+            description: String::new(),
+            program,
+            cwd: PathBuf::from("/"),
+            environment: Environment::default(),
+            kind,
+            priority: Priority::Normal,
+            layer: None,
+            dependencies: Vec::new(),
+            success_codes: vec![0],
+            stop: StopPolicy::default(),
+            memory_max: None,
+            identity: Identity::default(),
+            on_lost: OnLost::DeadLetter,
+            orphan_ttl: Duration::from_mins(10),
+            enabled: true,
+        }
+    }
+
+    /// The job's part, to change it.
+    pub fn job_mut(&mut self) -> Option<&mut JobSpec> {
+        match &mut self.kind {
+            Kind::Job(job) => Some(job),
+            Kind::Service(_) => None,
+        }
+    }
+
+    /// The service's part, to change it.
+    pub fn service_mut(&mut self) -> Option<&mut ServiceSpec> {
+        match &mut self.kind {
+            Kind::Service(service) => Some(service),
+            Kind::Job(_) => None,
+        }
+    }
+
     /// The job's part, if it is a job.
     pub fn job(&self) -> Option<&JobSpec> {
         match &self.kind {

@@ -79,14 +79,14 @@ impl Desk {
     ///
     /// # Panics
     /// If the key is in flight already.
-    pub fn launch(&self, launch: Launch) -> Result<(), Launch> {
+    pub fn launch(&self, launch: Box<Launch>) -> Result<(), Box<Launch>> {
         let mut inner = self.lock();
         if inner.closed {
             return Err(launch);
         }
         let flight = Flight { run: launch.run, stop: None };
         assert!(inner.flights.insert(launch.key, flight).is_none(), "process key {} is used twice", launch.key);
-        inner.queue.push_back(Work::Launch(Box::new(launch)));
+        inner.queue.push_back(Work::Launch(launch));
         drop(inner);
         self.work.notify_one();
         Ok(())

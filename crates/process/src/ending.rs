@@ -78,7 +78,7 @@ impl Reactor {
                 None
             }
         };
-        run.pidfd = None;
+        let pidfd = run.pidfd.take();
         self.by_pid.remove(&run.pid);
         run.end = Some(Box::new(End {
             reaped,
@@ -90,6 +90,9 @@ impl Reactor {
             killed: false,
         }));
         self.ended.push(key);
+        if let Some(pidfd) = pidfd {
+            self.unregister(&pidfd);
+        }
     }
 
     /// Decides for all leaders that have ended in this round whether something is left of their runs.
@@ -125,9 +128,9 @@ impl Reactor {
         if strays.is_empty() {
             return false;
         }
-        let Some((run_id, pid)) = self.runs.get(&key).map(|run| (run.run, run.pid)) else { return false };
+        let Some((run_id, pid)) = self.runs.get(&key).map(|run| (run.id, run.pid)) else { return false };
         // An exec probe shares the run id of its service, whose strays are to stay.
-        let shared = self.runs.values().any(|other| other.is_live() && other.run == run_id);
+        let shared = self.runs.values().any(|other| other.is_live() && other.id == run_id);
         let Some(state) = self.runs.get_mut(&key).and_then(|run| run.end.as_mut()) else { return false };
         let mut any = false;
         for stray in strays {
@@ -136,7 +139,7 @@ impl Reactor {
             }
             let new = !state.strays.contains(&stray.pid);
             if stray.zombie {
-                state.strays_ended += u32::from(stray.session != pid && new);
+                state.strays_ended += u32::from(stray.session != pid);
                 state.strays.retain(|known| *known != stray.pid);
                 let _ = sys::reap(stray.pid);
                 continue;
@@ -171,6 +174,9 @@ impl Reactor {
 
     fn poll_ending(&mut self, now: Instant) {
         let ending = std::mem::take(&mut self.ending);
+        for key in &ending {
+            self.reap_rest(*key);
+        }
         let oldest = ending.iter().filter_map(|key| self.runs.get(key)).map(|run| run.pid).min().unwrap_or(0);
         let found = self.strays.find(oldest, |pid| self.by_pid.contains_key(&pid));
         for key in ending {
@@ -187,19 +193,25 @@ impl Reactor {
         }
     }
 
+    /// Reaps what has ended of what the leader left behind.
+    fn reap_rest(&mut self, key: ProcessKey) {
+        let Some(run) = self.runs.get_mut(&key) else { return };
+        let Some(state) = &mut run.end else { return };
+        if !state.group_gone {
+            while matches!(sys::reap(-run.pid), Ok(Some(_))) {}
+            state.group_gone = !sys::kill(-run.pid, 0);
+        }
+        let before = state.strays.len();
+        state.strays.retain(|stray| matches!(sys::reap(*stray), Ok(None)));
+        state.strays_ended += u32::try_from(before - state.strays.len()).unwrap_or(0);
+    }
+
     /// Whether nothing is left of a run. `None` for strays: nobody knows now.
     fn is_over(&mut self, key: ProcessKey, strays: Option<&[Stray]>, now: Instant) -> bool {
         let Some(run) = self.runs.get_mut(&key) else { return true };
         let pid = run.pid;
         let Some(state) = &mut run.end else { return true };
         let kill_now = now >= state.kill_at && !state.killed;
-        if !state.group_gone {
-            while matches!(sys::reap(-pid), Ok(Some(_))) {}
-            state.group_gone = !sys::kill(-pid, 0);
-        }
-        let before = state.strays.len();
-        state.strays.retain(|stray| !matches!(sys::reap(*stray), Ok(Some(_)) | Err(_)));
-        state.strays_ended += u32::try_from(before - state.strays.len()).unwrap_or(0);
         if kill_now && (!state.group_gone || !state.strays.is_empty()) {
             (state.killed, run.forced) = (true, true);
             if !state.group_gone {
@@ -244,10 +256,16 @@ impl Reactor {
             lived: state.lived,
             forced: run.forced,
             strays_ended: state.strays_ended,
-            log_tail: if failed && run.tail_on_failure && run.logged { self.tail(&run.agent, run.run) } else { Vec::new() },
+            log_tail: if failed && run.tail_on_failure && run.logged { self.tail(&run.agent, run.id) } else { Vec::new() },
             stdout_truncated: kept.as_ref().is_some_and(|kept| kept.truncated),
             stdout: kept.map(|kept| kept.bytes),
         };
+        if let Some(notify) = &run.notify {
+            self.unregister(notify.socket());
+        }
+        if let Some(feed) = &run.stdin {
+            self.unregister(&feed.fd);
+        }
         // Before the event, so that the socket's file is gone when the caller hears of it.
         drop(run);
         self.emit(ProcessEvent::Exited { key, report: Box::new(report) });
@@ -294,7 +312,7 @@ impl Reactor {
                 }
                 continue;
             };
-            let wanted = self.runs.values().any(|live| live.run == run || live.pid == stray.session);
+            let wanted = self.runs.values().any(|live| live.id == run || live.pid == stray.session);
             if wanted || self.desk.is_in_flight(run) {
                 continue;
             }
@@ -339,17 +357,18 @@ impl Reactor {
             closing.report.left = left.iter().map(|stray| stray.pid).collect();
             return Some(std::mem::take(&mut closing.report));
         }
-        let kill_now = now >= closing.deadline && !closing.killed;
         if !closing.asked {
             closing.asked = true;
             closing.report.strays_ended = u32::try_from(left.len()).unwrap_or(u32::MAX);
-            left.iter().for_each(|stray| end_stray(stray, false));
+            for stray in &left {
+                end_stray(stray, false);
+            }
         }
-        if kill_now {
-            closing.killed = true;
-        }
+        closing.killed |= now >= closing.deadline;
         if closing.killed {
-            left.iter().for_each(|stray| end_stray(stray, true));
+            for stray in &left {
+                end_stray(stray, true);
+            }
         }
         self.poll_at = Some(now + POLL.0);
         None

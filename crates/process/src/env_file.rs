@@ -16,8 +16,11 @@ pub(crate) enum LineError {
     OpenQuote,
 }
 
+/// A name and its value.
+pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
+
 /// The pairs of a file, or the number (from 1) of the first bad line and what is wrong with it.
-pub(crate) fn parse(text: &[u8]) -> Result<Vec<(&[u8], &[u8])>, (usize, LineError)> {
+pub(crate) fn parse(text: &[u8]) -> Result<Vec<Pair<'_>>, (usize, LineError)> {
     let mut pairs = Vec::new();
     for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
         let line = line.trim_ascii();
@@ -29,7 +32,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Vec<(&[u8], &[u8])>, (usize, LineErro
     Ok(pairs)
 }
 
-fn pair(line: &[u8]) -> Result<(&[u8], &[u8]), LineError> {
+fn pair(line: &[u8]) -> Result<Pair<'_>, LineError> {
     let line = line.strip_prefix(b"export ").unwrap_or(line);
     let equals = line.iter().position(|byte| *byte == b'=').ok_or(LineError::NoEquals)?;
     let (name, value) = (line[..equals].trim_ascii(), line[equals + 1..].trim_ascii());

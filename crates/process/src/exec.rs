@@ -1,7 +1,7 @@
 //! From a plan to a running program: clone, a few system calls in the child, exec.
 //!
 //! The child shares our memory until it execs (`CLONE_VM`), and the calling thread sleeps meanwhile (`CLONE_VFORK`), as
-//! in glibc's posix_spawn(3). So the cost does not depend on how much memory we use (fork: 46 ms at 2 GB). Three rules
+//! in glibc's `posix_spawn(3)`. So the cost does not depend on how much memory we use (fork: 46 ms at 2 GB). Three rules
 //! keep that safe: the child has a stack of its own, all signals are blocked around it, and it makes only system calls
 //! and writes only to [`Outcome`].
 //!
@@ -12,6 +12,8 @@
 
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+use crate::sys::{RawAction, SIGNAL_SET};
 
 /// All that the child does, prepared so that it only has to make system calls.
 pub(crate) struct Plan {
@@ -143,11 +145,13 @@ extern "C" fn child(argument: *mut c_void) -> c_int {
 
 /// `Err` with the current errno if the call failed.
 fn check(stage: Stage, result: impl Into<i64>) -> Result<(), Failed> {
-    if result.into() >= 0 {
-        return Ok(());
-    }
+    if result.into() >= 0 { Ok(()) } else { Err(failure(stage)) }
+}
+
+/// The current errno.
+fn failure(stage: Stage) -> Failed {
     // SAFETY: errno is this thread's own; the thread sleeps, so the child may use it.
-    Err(Failed { stage, errno: unsafe { *libc::__errno_location() } })
+    Failed { stage, errno: unsafe { *libc::__errno_location() } }
 }
 
 /// Everything between clone and exec; returns only on failure.
@@ -156,14 +160,12 @@ fn check(stage: Stage, result: impl Into<i64>) -> Result<(), Failed> {
 /// Only in the child of a clone without `CLONE_SIGHAND`. Makes system calls only: no locks, no allocation.
 unsafe fn become_program(task: &Task<'_>) -> Failed {
     // SAFETY: as the caller promises.
-    match unsafe { prepare(task) } {
-        Err(failed) => failed,
-        Ok(()) => {
-            // SAFETY: path, arguments and environment are terminated, and live in the sleeping parent.
-            unsafe { libc::execve(task.plan.path.as_ptr(), task.argv, task.envp) };
-            check(Stage::Exec, -1).expect_err("a negative result is a failure")
-        }
+    if let Err(failed) = unsafe { prepare(task) } {
+        return failed;
     }
+    // SAFETY: path, arguments and environment are terminated, and live in the sleeping parent.
+    unsafe { libc::execve(task.plan.path.as_ptr(), task.argv, task.envp) };
+    failure(Stage::Exec)
 }
 
 /// # Safety
@@ -216,11 +218,10 @@ unsafe fn prepare(task: &Task<'_>) -> Result<(), Failed> {
 /// As [`become_program`].
 unsafe fn reset_signals(ignored: &[c_int]) {
     let standard = (1..32).filter(|signal| !matches!(*signal, libc::SIGKILL | libc::SIGSTOP));
+    let default: RawAction = [0; 8];
     for signal in standard.chain(ignored.iter().copied()) {
-        // SAFETY: zeroes are SIG_DFL with no flags and an empty mask; the child has a table of handlers of its own.
-        unsafe {
-            let action = std::mem::zeroed::<libc::sigaction>();
-            libc::sigaction(signal, &raw const action, std::ptr::null_mut());
-        }
+        let none = std::ptr::null_mut::<RawAction>();
+        // SAFETY: the action is valid for reads; the child has a table of handlers of its own.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, none, SIGNAL_SET) };
     }
 }

@@ -137,14 +137,15 @@ impl Host {
             patterns: Mutex::default(),
         });
         let cores = thread::available_parallelism().map_or(1, usize::from).min(MAX_SPAWNERS);
-        let spawners = (0..cores).map(|_| Spawner::new(shop.clone())).collect::<Result<Vec<_>, _>>();
+        let spawners: Vec<Spawner> =
+            (0..cores).map(|_| Spawner::new(shop.clone())).collect::<Result<_, _>>().map_err(io::Error::from)?;
+        let ceiling = spawners.iter().map(Spawner::ceiling).max().unwrap_or(0);
         let book = LogBook::new(logs_dir.clone(), logs.clone());
-        let reactor = Reactor::new(desk.clone(), sink.clone(), journal, book, logs_dir);
+        let reactor = Reactor::new(desk.clone(), sink.clone(), journal, book, logs_dir, ceiling);
         desk.prune(logs);
 
         let thread = |name: &str| thread::Builder::new().name(name.to_owned()).stack_size(STACK);
         let spawners = spawners
-            .map_err(io::Error::from)?
             .into_iter()
             .map(|spawner| thread("spawner").spawn(|| spawner.work()))
             .collect::<Result<_, _>>()?;
@@ -159,7 +160,7 @@ impl Host {
     /// If the key is 2^60 or more, or is being started already: both are bugs of the caller.
     pub fn launch(&self, launch: Launch) {
         assert!(launch.key.0 < 1 << 60, "process keys are below 2^60");
-        if let Err(launch) = self.desk.launch(launch) {
+        if let Err(launch) = self.desk.launch(Box::new(launch)) {
             let failure = other(format!("start {}: the orchestrator is shutting down", launch.spec.name));
             (self.sink)(ProcessEvent::SpawnFailed { key: launch.key, failure });
         }

@@ -25,7 +25,7 @@ pub(crate) struct Entry {
     pub run: RunId,
     /// 0 if the crash came before the program was started, or just after.
     pub pid: i32,
-    /// Nanoseconds of CLOCK_BOOTTIME before the start.
+    /// Nanoseconds of `CLOCK_BOOTTIME` before the start.
     pub before: u64,
     /// And after it; 0 like `pid`.
     pub after: u64,

@@ -1,7 +1,7 @@
 //! The limit of open files: ours is raised, the children get back what we were started with.
 //!
 //! Programs that use `select(2)` break above 1,024 descriptors, which is why the soft limit is low by default; so it is
-//! raised for the orchestrator alone (systemd.exec(5), "LimitNOFILE=").
+//! raised for the orchestrator alone (systemd.exec(5), `LimitNOFILE=`).
 
 use std::sync::OnceLock;
 

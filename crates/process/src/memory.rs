@@ -33,10 +33,11 @@ impl TreeMemory {
 
 /// What the host has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "units belong to the names")]
 pub struct HostMemory {
-    /// MemTotal.
+    /// `MemTotal`.
     pub total_bytes: u64,
-    /// MemAvailable.
+    /// `MemAvailable`.
     pub available_bytes: u64,
     /// The limit of our cgroup, if it has one.
     pub cgroup_limit_bytes: Option<u64>,

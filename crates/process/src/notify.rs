@@ -1,4 +1,4 @@
-//! The notify socket of a program: sd_notify(3), as much of it as Werkpilot understands.
+//! The notify socket of a program: `sd_notify(3)`, as much of it as Werkpilot understands.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -90,21 +90,34 @@ pub(crate) fn make_dir(wanted: &Path) -> io::Result<(PathBuf, bool)> {
     if absolute.as_os_str().len() + longest <= MAX_SOCKET_PATH {
         std::fs::create_dir_all(&absolute)?;
         std::fs::set_permissions(&absolute, mode)?;
+        remove_stale(&absolute)?;
         return Ok((absolute, false));
     }
     // Nobody else can be there first: creating fails if the name exists.
     for attempt in 0..100 {
-        let path = PathBuf::from(format!("/tmp/werkpilot-{}-{attempt}", std::process::id()));
-        match std::fs::create_dir(&path) {
+        let short = PathBuf::from(format!("/tmp/werkpilot-{}-{attempt}", std::process::id()));
+        match std::fs::create_dir(&short) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => {
                 made?;
-                std::fs::set_permissions(&path, mode)?;
-                return Ok((path, true));
+                std::fs::set_permissions(&short, mode)?;
+                return Ok((short, true));
             }
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Removes the sockets of an orchestrator that crashed.
+fn remove_stale(dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(dir)?.flatten() {
+        let name = entry.file_name();
+        let run = name.to_str().and_then(|name| name.split_once('.')).map(|(run, _)| run);
+        if run.is_some_and(|run| run.parse::<RunId>().is_ok()) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -138,6 +151,17 @@ mod tests {
         drop(socket);
         assert!(!file.exists());
         std::fs::remove_dir(path).unwrap();
+    }
+
+    #[test]
+    fn sockets_of_a_crashed_orchestrator_are_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = NotifySocket::bind(dir.path(), RunId::from_parts(1, 1), ProcessKey(1)).unwrap();
+        let left = socket.path().to_owned();
+        std::mem::forget(socket);
+        std::fs::write(dir.path().join("processes"), "").unwrap();
+        assert_eq!(make_dir(dir.path()).unwrap(), (dir.path().to_owned(), false));
+        assert!(!left.exists() && dir.path().join("processes").exists());
     }
 
     proptest! {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -62,6 +63,8 @@ pub(crate) struct Reactor {
     /// Strays of runs that have ended, which have been asked to end.
     pub orphans: Vec<(i32, u64)>,
     pub closing: Option<Closing>,
+    /// Descriptors below this are copied into programs that are being started, until their exec.
+    ceiling: RawFd,
     /// What the last round took its wall time from, and how that is written.
     wall: (i64, String),
     buffer: Vec<u8>,
@@ -69,7 +72,7 @@ pub(crate) struct Reactor {
 }
 
 impl Reactor {
-    pub fn new(desk: Arc<Desk>, sink: Sink, journal: Arc<Journal>, logs: LogBook, logs_dir: PathBuf) -> Self {
+    pub fn new(desk: Arc<Desk>, sink: Sink, journal: Arc<Journal>, logs: LogBook, logs_dir: PathBuf, ceiling: RawFd) -> Self {
         let now = Instant::now();
         Self {
             desk,
@@ -89,6 +92,7 @@ impl Reactor {
             ticks: 0,
             orphans: Vec::new(),
             closing: None,
+            ceiling,
             wall: (i64::MIN, String::new()),
             buffer: vec![0; CHUNK],
             lines: Vec::new(),
@@ -131,6 +135,15 @@ impl Reactor {
         let next = [self.timers.next(), self.poll_at].into_iter().flatten().fold(self.tick_at, Instant::min);
         let left = next.saturating_duration_since(Instant::now());
         Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(left.subsec_nanos()) }
+    }
+
+    /// Takes a descriptor that is about to be closed out of epoll. Closing alone does that only if nobody has a copy:
+    /// else its events would keep us awake until the program in question has been executed.
+    pub fn unregister(&self, fd: impl AsFd) {
+        if fd.as_fd().as_raw_fd() < self.ceiling {
+            // It may not have been registered, which is as well.
+            let _ = epoll::delete(&self.desk.epoll, fd);
+        }
     }
 
     pub fn emit(&self, event: ProcessEvent) {
@@ -198,8 +211,9 @@ impl Reactor {
             Part::Stdin => {
                 if let Some(run) = self.runs.get_mut(&key)
                     && run.stdin.as_mut().is_some_and(|feed| feed.write())
+                    && let Some(feed) = run.stdin.take()
                 {
-                    run.stdin = None;
+                    self.unregister(&feed.fd);
                 }
             }
         }
@@ -254,9 +268,12 @@ impl Reactor {
                 (watch.ready_log, watch.ready) = (None, true);
             }
         }
-        if !over {
+        let closed = if over {
+            Some(output.fd)
+        } else {
             run.outputs[index] = Some(output);
-        }
+            None
+        };
         if !self.lines.is_empty() {
             self.logs.append(&run.agent, &self.lines, now);
             self.lines.clear();
@@ -265,6 +282,9 @@ impl Reactor {
             if self.logs.take_prune_due() {
                 self.desk.prune(self.logs.limits().clone());
             }
+        }
+        if let Some(fd) = closed {
+            self.unregister(&fd);
         }
         if matched {
             self.emit(ProcessEvent::Ready { key });

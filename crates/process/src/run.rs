@@ -118,7 +118,7 @@ pub(crate) struct End {
 /// A live run.
 pub(crate) struct Run {
     pub key: ProcessKey,
-    pub run: RunId,
+    pub id: RunId,
     /// What its log lines carry.
     pub short: Box<str>,
     pub agent: AgentName,

@@ -72,6 +72,11 @@ impl Spawner {
         Ok(Self { shop, stack: Stack::new(), parked })
     }
 
+    /// Descriptors from this on are never seen by a child.
+    pub fn ceiling(&self) -> RawFd {
+        self.parked.iter().chain([&self.shop.null]).map(AsRawFd::as_raw_fd).max().unwrap_or(0) + 1
+    }
+
     /// Works until the desk is closed.
     pub fn work(mut self) {
         sys::block_signals();
@@ -152,7 +157,7 @@ impl Spawner {
         self.shop.journal.started(slot, pid);
         Ok(Box::new(Run {
             key: launch.key,
-            run: launch.run,
+            id: launch.run,
             short: launch.run.short().into(),
             agent: spec.name.clone(),
             pid,

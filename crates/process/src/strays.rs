@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use werkpilot_core::ids::RunId;
 
-use crate::proc_fs;
+use crate::proc_fs::{self, Stat};
 
 /// So many young processes are looked at one by one; more, and listing all of them is cheaper.
 const FEW: i32 = 64;
@@ -66,7 +66,6 @@ impl Strays {
             return Err(self.rested_at);
         }
         let found = self.among(&proc_fs::pids(), is_leader);
-        self.known.retain(|pid, _| found.iter().any(|stray| stray.pid == *pid));
         // A poll is never sooner than a millisecond, so a short listing needs no rest.
         let took = begun.elapsed();
         self.rested_at = begun + took + took.max(Duration::from_micros(100));
@@ -89,8 +88,8 @@ impl Strays {
     /// All pids given out since `oldest`, if they are few. Descendants of a process are among those.
     fn young(&self, oldest: i32) -> Option<Vec<i32>> {
         let mut buffer = [0; 128];
-        let length = self.load.as_ref()?.read_at(&mut buffer, 0).ok()?;
-        let last: i32 = std::str::from_utf8(&buffer[..length]).ok()?.split_ascii_whitespace().last()?.parse().ok()?;
+        let read = self.load.as_ref()?.read_at(&mut buffer, 0).ok()?;
+        let last: i32 = std::str::from_utf8(&buffer[..read]).ok()?.split_ascii_whitespace().last()?.parse().ok()?;
         // Less than `oldest` after the pids have wrapped around.
         (oldest > 0 && last >= oldest && last - oldest <= FEW).then(|| (oldest + 1..=last).collect())
     }
@@ -98,18 +97,17 @@ impl Strays {
     fn among(&mut self, candidates: &[i32], is_leader: &impl Fn(i32) -> bool) -> Vec<Stray> {
         let mut found = Vec::new();
         for pid in candidates.iter().copied().filter(|pid| !is_leader(*pid)) {
-            let Some(stat) = proc_fs::stat(pid).filter(|stat| stat.parent == self.own_pid) else { continue };
-            let run = match self.known.get(&pid) {
-                Some((start, run)) if *start == stat.start_ticks && run.is_some() => *run,
-                _ => {
-                    let run = if stat.zombie { None } else { proc_fs::run_id(pid) };
-                    self.known.insert(pid, (stat.start_ticks, run));
-                    run
-                }
-            };
-            let proc_fs::Stat { group, session, start_ticks, zombie, .. } = stat;
+            let Some(Stat { parent, group, session, start_ticks, zombie, .. }) = proc_fs::stat(pid) else { continue };
+            if parent != self.own_pid {
+                continue;
+            }
+            let known = self.known.get(&pid).filter(|(start, _)| *start == start_ticks).and_then(|(_, run)| *run);
+            // A zombie has no environment any more.
+            let run = known.or_else(|| if zombie { None } else { proc_fs::run_id(pid) });
             found.push(Stray { pid, group, session, start_ticks, zombie, run });
         }
+        self.known.clear();
+        self.known.extend(found.iter().map(|stray| (stray.pid, (stray.start_ticks, stray.run))));
         found
     }
 }

@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// From SIGKILL to giving up.
 const AFTER_KILL: Duration = Duration::from_secs(2);
 
-/// Nanoseconds of a clock tick as `/proc` counts (USER_HZ is 100 everywhere).
+/// Nanoseconds of a clock tick as `/proc` counts (`USER_HZ` is 100 everywhere).
 const TICK_NS: u64 = 10_000_000;
 
 /// A process that outlived its orchestrator.

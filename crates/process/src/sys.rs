@@ -92,7 +92,7 @@ pub(crate) fn own_max_rss() -> u64 {
 
 /// kill(2): `target` is a pid, or a group's negated; 0 and -1 (everybody) are refused. Whether anybody was there.
 pub(crate) fn kill(target: i32, signal: i32) -> bool {
-    assert!(target > 1 || target < -1, "a signal needs a single process or group");
+    assert!(!(-1..=1).contains(&target), "a signal needs a single process or group");
     // SAFETY: kill takes no pointers.
     let sent = unsafe { libc::kill(target, signal) } == 0;
     // EPERM: somebody is there whom we may not signal.
@@ -118,15 +118,21 @@ pub(crate) fn keep_exit_statuses() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
-/// Those of the real-time signals that we were started with as ignored; the child has to reset them.
+/// The kernel's sigaction: handler, flags, restorer and mask, with room to spare for any architecture. All zeroes are
+/// `SIG_DFL`. The raw call is needed because glibc hides the signals that it uses itself (32 and 33).
+pub(crate) type RawAction = [usize; 8];
+
+/// Bytes of the kernel's signal set.
+pub(crate) const SIGNAL_SET: usize = 8;
+
+/// Those signals above the standard ones that we were started with as ignored; the child has to reset them.
 pub(crate) fn ignored_realtime_signals() -> Vec<i32> {
     let ignored = |signal: i32| {
-        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: a null new action only asks; the old one is valid for writes, and zeroes are a valid value.
-        unsafe {
-            libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
-                && action.assume_init().sa_sigaction == libc::SIG_IGN
-        }
+        let mut action: RawAction = [0; 8];
+        let (none, action_out) = (std::ptr::null::<RawAction>(), &raw mut action);
+        // SAFETY: a null new action only asks; there is room for the old one.
+        let asked = unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, none, action_out, SIGNAL_SET) } == 0;
+        asked && action[0] == libc::SIG_IGN
     };
-    (libc::SIGRTMIN()..=libc::SIGRTMAX()).filter(|signal| ignored(*signal)).collect()
+    (32..=64).filter(|signal| ignored(*signal)).collect()
 }

@@ -35,10 +35,10 @@ fn user(text: &str) -> Result<User, IdentityError> {
     let number = text.parse::<u32>().ok();
     // SAFETY: all pointers are valid for the call; `found` is null or points to `entry`, whose texts are in `buffer`.
     let entry = unsafe {
-        let (entry, buffer, len) = (entry.as_mut_ptr(), buffer.as_mut_ptr(), BUFFER);
+        let (entry, texts) = (entry.as_mut_ptr(), buffer.as_mut_ptr());
         match number {
-            Some(uid) => libc::getpwuid_r(uid, entry, buffer, len, &raw mut found),
-            None => libc::getpwnam_r(name.as_ptr(), entry, buffer, len, &raw mut found),
+            Some(uid) => libc::getpwuid_r(uid, entry, texts, BUFFER, &raw mut found),
+            None => libc::getpwnam_r(name.as_ptr(), entry, texts, BUFFER, &raw mut found),
         };
         found.as_ref()
     };

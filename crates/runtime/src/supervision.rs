@@ -21,9 +21,11 @@ thread_local! {
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Remembers what a panic on this thread says, so that the actor's death can be told with it. Logs it, too.
+/// Remembers what a panic on this thread says, so that the actor's death can be told with it. Logs it, too; where
+/// nothing is logged, the hook that was there before has its say.
 pub fn install_panic_hook() {
-    std::panic::set_hook(Box::new(|info| {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
         let message = info
             .payload()
             .downcast_ref::<&str>()
@@ -31,7 +33,11 @@ pub fn install_panic_hook() {
             .or_else(|| info.payload().downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "a panic without a message".to_owned());
         let place = info.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
-        log::error!("panic: {message}{place}");
+        if log::log_enabled!(log::Level::Error) {
+            log::error!("panic: {message}{place}");
+        } else {
+            before(info);
+        }
         LAST_PANIC.with(|last| *last.borrow_mut() = format!("{message}{place}"));
     }));
 }

@@ -8,9 +8,9 @@ use crate::fault::Report;
 use crate::field::{Field, Fields, listed, quote};
 use crate::keys::Key;
 use crate::schema::Shape;
-use crate::suggest;
 use crate::tree::Value;
 use crate::values::size;
+use werkpilot_core::suggest;
 
 /// A limit: a number, a size, or no limit.
 const LIMIT: Shape = Shape::Either(&[Shape::Integer(0, i64::MAX), Shape::Size, Shape::OneOf(&["unlimited"])]);

@@ -8,7 +8,7 @@ use werkpilot_core::schedule::Schedule;
 
 use crate::fault::Report;
 use crate::field::{Field, quote};
-use crate::suggest;
+use werkpilot_core::suggest;
 
 /// An IANA zone, as it was written.
 pub(crate) fn read_zone(field: &Field<'_>, report: &mut Report) -> Option<Tz> {

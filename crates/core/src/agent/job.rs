@@ -62,6 +62,10 @@ impl Jobs {
         !self.attempts.is_empty()
     }
 
+    pub fn holds(&self, key: RunKey) -> bool {
+        self.attempts.iter().any(|attempt| attempt.key == key)
+    }
+
     pub fn next_deadline(&self) -> Option<Moment> {
         self.attempts.iter().filter(|attempt| attempt.ending.is_none()).filter_map(|attempt| attempt.timeout_at).min()
     }
@@ -275,6 +279,12 @@ impl Jobs {
 }
 
 impl Ended {
+    /// The end of an execution of which nobody can say how it ended, since the report about it got lost.
+    pub fn lost(key: RunKey) -> Self {
+        let reason = Reason::ActorDied { message: "its report was lost".to_owned() };
+        Self { dead_letter: true, ..Self::without_process(key, End::Lost, reason) }
+    }
+
     /// The end of an execution whose program was not started, or whose program's end says nothing.
     fn without_process(key: RunKey, end: End, reason: Reason) -> Self {
         Self {

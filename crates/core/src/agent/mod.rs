@@ -333,6 +333,14 @@ impl Agent {
         }
     }
 
+    /// Whether an attempt of this execution is in progress.
+    pub fn holds(&self, key: RunKey) -> bool {
+        match &self.body {
+            Body::Job(jobs) => jobs.holds(key),
+            Body::Service(_) => false,
+        }
+    }
+
     /// When [`Event::DeadlineReached`] is wanted.
     pub fn next_deadline(&self) -> Option<Moment> {
         let body = match &self.body {

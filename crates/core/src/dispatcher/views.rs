@@ -170,6 +170,14 @@ impl Dispatcher {
         counts.into_iter().collect()
     }
 
+    /// Jobs with a running program, one by one, by agent.
+    pub fn running_keys(&self) -> Vec<(AgentIndex, RunKey)> {
+        let running = self.runs.iter().filter(|(_, run)| run.phase == Phase::Running && run.instance.is_none());
+        let mut keys: Vec<_> = running.map(|(key, run)| (run.agent, key)).collect();
+        keys.sort_unstable();
+        keys
+    }
+
     /// All that waits, first who goes first; what is not in line comes after it.
     pub fn queue(&mut self, now: Moment) -> Vec<Waiting> {
         let line = self.jobs.in_order(now);

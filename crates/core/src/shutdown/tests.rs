@@ -7,7 +7,7 @@ const GRACE: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(10);
 
 fn job(agent: u32) -> RunningJob {
-    RunningJob { agent: AgentIndex(agent), runs: 1, stop_timeout: STOP }
+    RunningJob { agent: AgentIndex(agent), stop_timeout: STOP }
 }
 
 fn service(agent: u32, dependents: &[u32]) -> RunningService {

@@ -1,6 +1,7 @@
 //! Keeps all logs together under their total.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -9,10 +10,11 @@ use werkpilot_core::settings::Logs;
 use super::generation;
 
 /// A `current.log` that was not written for so long counts as rotated; the writer closes its files much earlier.
-const ABANDONED: Duration = Duration::from_secs(600);
+const ABANDONED: Duration = Duration::from_mins(10);
 
 struct Entry {
     path: PathBuf,
+    inode: u64,
     size: u64,
     written: SystemTime,
     removable: bool,
@@ -36,16 +38,22 @@ pub(crate) fn prune(logs_dir: &Path, limits: &Logs, now: SystemTime) -> io::Resu
             }
             let written = metadata.modified().unwrap_or(now);
             let abandoned = now.duration_since(written).is_ok_and(|age| age > ABANDONED);
-            kept.push(Entry { path: file.path(), size: metadata.len(), written, removable: number > 0 || abandoned });
+            let (inode, removable) = (metadata.ino(), number > 0 || abandoned);
+            kept.push(Entry { path: file.path(), inode, size: metadata.len(), written, removable });
         }
     }
+    // A file that was renamed while we looked has been seen twice.
+    kept.sort_by_key(|entry| entry.inode);
+    kept.dedup_by_key(|entry| entry.inode);
     let mut total: u64 = kept.iter().map(|entry| entry.size).sum();
     kept.sort_by_key(|entry| entry.written);
     for entry in kept.iter().filter(|entry| entry.removable) {
         if total <= limits.max_total {
             break;
         }
-        if std::fs::remove_file(&entry.path).is_ok() {
+        // By now another, newer file may have the name.
+        let same = std::fs::metadata(&entry.path).is_ok_and(|metadata| metadata.ino() == entry.inode);
+        if same && std::fs::remove_file(&entry.path).is_ok() {
             total -= entry.size;
             removed += 1;
         }

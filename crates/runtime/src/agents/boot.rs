@@ -90,7 +90,7 @@ impl BootActor {
         match action {
             BootAction::StartLayer { layer, members } => {
                 log::info!(target: "werkpilot", "Boot layer {layer}: starting {}", self.listed(&members));
-                self.start(&members);
+                self.start_agents(&members);
             }
             BootAction::LayerReady { layer, took, late } if late.is_empty() => {
                 log::info!(target: "werkpilot", "Boot layer {layer}: ready after {}", human(took));
@@ -103,7 +103,7 @@ impl BootActor {
         }
     }
 
-    fn start(&self, members: &[AgentIndex]) {
+    fn start_agents(&self, members: &[AgentIndex]) {
         for agent in members {
             self.house.deliver(*agent, ToAgent::Boot);
         }
@@ -186,6 +186,6 @@ impl Handler<Settled> for BootActor {
 impl Handler<StartNewcomers> for BootActor {
     type Result = ();
     fn handle(&mut self, StartNewcomers(agents): StartNewcomers, _: &mut Self::Context) {
-        self.start(&agents);
+        self.start_agents(&agents);
     }
 }

@@ -119,7 +119,8 @@ impl Reloader {
                 Some(spec) if *spec == slot.spec.as_ref() => report.unchanged += 1,
                 Some(spec) => {
                     report.changed.push(slot.name.clone());
-                    if spec.job().is_some() == slot.spec.job().is_some() {
+                    let same_place = spec.department == slot.spec.department;
+                    if same_place && spec.job().is_some() == slot.spec.job().is_some() {
                         plan.redefined.push((index, Arc::new((*spec).clone())));
                     } else {
                         plan.retired.push(index);
@@ -152,21 +153,16 @@ impl Reloader {
         let posts = &self.house.posts;
         let (mut timed, mut untimed) = (Vec::new(), plan.retired.clone());
         for (index, spec) in plan.redefined {
-            let (old_department, has_timer) = {
+            let has_timer = {
                 let mut directory = self.house.directory.borrow_mut();
                 let Some(slot) = directory.get_mut(index) else { continue };
-                let old = std::mem::replace(&mut slot.spec, spec.clone());
-                let has_timer = spec.job().is_some_and(|j| j.triggers.schedule.is_some() || j.triggers.every.is_some());
-                (old.department.clone(), has_timer)
+                slot.spec = spec.clone();
+                spec.job().is_some_and(|job| job.triggers.schedule.is_some() || job.triggers.every.is_some())
             };
             if has_timer {
                 timed.push(index);
             } else {
                 untimed.push(index);
-            }
-            if old_department != spec.department {
-                // The department is looked up by the agent's definition: nothing else to move.
-                log::debug!("{} moves from department {old_department} to {}", spec.name, spec.department);
             }
             self.house.deliver(index, ToAgent::Redefine(spec));
         }
@@ -188,7 +184,7 @@ impl Reloader {
         self.house.posts.dead_letters.tell(ResizeDesk(settings.dead_letters.capacity));
         self.house.posts.percentiles.tell(ResizeSamples(settings.percentiles.samples));
         if let Some(host) = &self.house.host {
-            host.configure_logs(settings.logs.clone());
+            host.set_logs(settings.logs.clone());
         }
         let agents: Vec<AgentIndex> = self.house.directory.borrow().iter().map(|(index, _)| index).collect();
         for agent in agents {

@@ -23,6 +23,9 @@ use crate::work::queue::Tell;
 /// How long the servers may take to end their open connections: they are cut off at their own bound before.
 const SERVER_STOP: Duration = Duration::from_secs(5);
 
+/// How long strays that no agent owns may take to end before they are killed.
+const CLEANUP_GRACE: Duration = Duration::from_secs(2);
+
 /// Stops the servers; resolves when they are closed.
 pub type StopServers = Box<dyn FnOnce() -> LocalBoxFuture<'static, ()> + Send>;
 
@@ -81,9 +84,9 @@ impl ShutdownActor {
         let directory = self.house.directory.borrow();
         let graph = self.house.graph.borrow();
         let (mut jobs, mut services) = (Vec::new(), Vec::new());
-        for (agent, runs) in self.house.dispatcher.borrow().running_jobs() {
+        for (agent, _) in self.house.dispatcher.borrow().running_jobs() {
             let Some(slot) = directory.get(agent) else { continue };
-            jobs.push(RunningJob { agent, runs, stop_timeout: slot.spec.stop.timeout });
+            jobs.push(RunningJob { agent, stop_timeout: slot.spec.stop.timeout });
         }
         for (agent, slot) in directory.iter() {
             if slot.spec.service().is_some() && !slot.machine.borrow().processes().is_empty() {
@@ -154,7 +157,7 @@ impl ShutdownActor {
             }
             Step::Cleanup => {
                 let host = self.house.host.clone();
-                let cleaning = tokio::task::spawn_blocking(move || host.map(|host| host.shutdown()));
+                let cleaning = tokio::task::spawn_blocking(move || host.map(|host| host.shutdown(CLEANUP_GRACE)));
                 ctx.spawn(cleaning.into_actor(self).map(move |report, _, ctx| {
                     if let Ok(Some(report)) = report {
                         log::debug!("the process host is closed: {report:?}");

@@ -80,14 +80,14 @@ impl MemoryMonitor {
         };
         let sample = tokio::task::spawn_blocking(move || {
             let pids: Vec<i32> = leaders.iter().map(|(_, pid)| *pid).collect();
-            let by_pid = memory::tree_memory(&pids);
+            let by_pid = memory::tree_rss(&pids);
             let mut trees = BTreeMap::new();
             for (agent, pid) in leaders {
                 if let Some(tree) = by_pid.get(&pid) {
-                    *trees.entry(agent).or_insert(0) += tree.pss_bytes.unwrap_or(tree.rss_bytes);
+                    *trees.entry(agent).or_insert(0) += tree.bytes();
                 }
             }
-            Sampled { trees, host: memory::host(), own_rss_bytes: memory::own_rss_bytes() }
+            Sampled { trees, host: memory::host(), own_rss_bytes: memory::own_rss() }
         });
         ctx.spawn(sample.into_actor(self).map(|result, this, ctx| {
             this.looking = false;
@@ -126,7 +126,7 @@ impl Handler<Sampled> for MemoryMonitor {
         if let Some(host) = sampled.host {
             book.host_total_bytes = host.total_bytes;
             book.host_available_bytes = host.available_bytes;
-            book.budget_bytes = configured.unwrap_or_else(|| host.limit_bytes.unwrap_or(host.total_bytes));
+            book.budget_bytes = configured.unwrap_or_else(|| host.cgroup_limit_bytes.unwrap_or(host.total_bytes));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 /// The known word that is most likely meant, if one is near enough: one edit in three characters. Words of one or two
 /// characters are near to everything, so nothing is suggested for them.
-pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word.chars().take(64).flat_map(char::to_lowercase).collect();
     let limit = word.len() / 3;
     if limit == 0 {
@@ -25,7 +25,7 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// ``did you mean `priority`?``, or what is given instead.
-pub(crate) fn or_else<'a>(
+pub fn or_else<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,
     otherwise: impl FnOnce() -> String,

@@ -1,0 +1,2 @@
+//! Whole-program benchmarks.
+fn main() {}

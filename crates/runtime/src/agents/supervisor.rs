@@ -1,0 +1,307 @@
+//! The root of the supervision tree: starts the system actors and the departments' supervisors, starts them again when
+//! they die, takes agents in and out, and answers questions about the house.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use werkpilot_core::agent::{Agent, Event as ToAgent};
+use werkpilot_core::dispatcher::AgentProfile;
+use werkpilot_core::event::Event;
+use werkpilot_core::graph::Graph;
+use werkpilot_core::ids::AgentIndex;
+use werkpilot_core::spec::{AgentSpec, Overlap};
+
+use crate::agents::boot::{BeginBoot, BootActor};
+use crate::agents::department::{DepartmentSupervisor, Dismiss, Employ};
+use crate::agents::reload::Reloader;
+use crate::agents::shutdown::{BeginShutdown, ShutdownActor};
+use crate::house::{House, HousePhase};
+use crate::intake::schedule::ScheduleActor;
+use crate::observe::dead_letters::DeadLetters;
+use crate::observe::events::EventLog;
+use crate::observe::memory::MemoryMonitor;
+use crate::observe::percentiles::PercentileTracker;
+use crate::observe::prober::Prober;
+use crate::post::Post;
+use crate::supervision::{ActorGone, ExitNotice, Intensity};
+use crate::work::queue::{Define, QueueActor, Undefine};
+
+/// Takes agents in: their slots, machines and actors. They are not booted by it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AddAgents(pub Vec<Arc<AgentSpec>>);
+
+/// Ends agents and takes them out once their last process has ended.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RetireAgents(pub Vec<AgentIndex>);
+
+/// The last process of a leaving agent has ended.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AgentLeft(pub AgentIndex);
+
+/// Begins the boot.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Boot;
+
+/// Answers a question about the house. The closure only reads.
+pub struct Consult<T>(pub Box<dyn FnOnce(&House) -> T + Send>);
+
+impl<T: Send + 'static> Message for Consult<T> {
+    type Result = T;
+}
+
+/// One child: how it is started.
+struct Child {
+    name: String,
+    start: Box<dyn Fn(&Rc<House>, ExitNotice)>,
+    deaths: Intensity,
+}
+
+/// The root supervisor.
+pub struct Supervisor {
+    house: Rc<House>,
+    children: Vec<Child>,
+    departments: BTreeMap<String, Post<DepartmentSupervisor>>,
+}
+
+impl Supervisor {
+    /// The root of this house.
+    pub fn new(house: Rc<House>) -> Self {
+        Self { house, children: Vec::new(), departments: BTreeMap::new() }
+    }
+
+    /// Sinks before sources, so that nobody tells a fact that nobody hears.
+    fn start_system(&mut self, ctx: &mut Context<Self>) {
+        macro_rules! child {
+            ($name:literal, $post:ident, $actor:ident) => {
+                self.employ(
+                    $name.to_owned(),
+                    Box::new(|house, notice| house.posts.$post.fill($actor::new(house.clone(), notice).start())),
+                    ctx,
+                );
+            };
+        }
+        child!("event log", events, EventLog);
+        child!("dead letters", dead_letters, DeadLetters);
+        child!("percentile tracker", percentiles, PercentileTracker);
+        child!("memory monitor", memory, MemoryMonitor);
+        child!("prober", prober, Prober);
+        child!("shutdown", shutdown, ShutdownActor);
+        child!("queue", queue, QueueActor);
+        child!("schedule", schedule, ScheduleActor);
+        child!("boot", boot, BootActor);
+        child!("reload", reload, Reloader);
+    }
+
+    fn employ(&mut self, name: String, start: Box<dyn Fn(&Rc<House>, ExitNotice)>, ctx: &mut Context<Self>) {
+        let notice = ExitNotice::new(ctx.address().recipient(), self.children.len());
+        start(&self.house, notice);
+        self.children.push(Child { name, start, deaths: Intensity::default() });
+    }
+
+    fn start_again(&mut self, child: usize, ctx: &mut Context<Self>) {
+        let notice = ExitNotice::new(ctx.address().recipient(), child);
+        (self.children[child].start)(&self.house, notice);
+    }
+
+    /// The supervisor of a department; there is one from the first agent on.
+    fn department(&mut self, name: &str, ctx: &mut Context<Self>) -> Post<DepartmentSupervisor> {
+        if let Some(post) = self.departments.get(name) {
+            return post.clone();
+        }
+        let post = Post::vacant();
+        self.departments.insert(name.to_owned(), post.clone());
+        let (of_child, name) = (post.clone(), name.to_owned());
+        let start = move |house: &Rc<House>, notice: ExitNotice| {
+            let actor = DepartmentSupervisor::new(house.clone(), name.clone(), of_child.clone(), notice);
+            of_child.fill(actor.start());
+        };
+        let name = format!("department {}", self.departments.len());
+        self.employ(name, Box::new(start), ctx);
+        post
+    }
+
+    fn add(&mut self, specs: Vec<Arc<AgentSpec>>, ctx: &mut Context<Self>) {
+        let breaker = self.house.settings.borrow().breaker.clone();
+        let mut added = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let mut directory = self.house.directory.borrow_mut();
+            let index = directory.next_index();
+            let machine = Agent::new(index, spec.clone(), &breaker, self.house.next_seed());
+            directory.insert(index, spec.clone(), machine);
+            drop(directory);
+            added.push((index, spec.department.clone()));
+        }
+        settle_graph(&self.house);
+        for (index, department) in added {
+            self.department(&department, ctx).tell(Employ(index));
+        }
+    }
+
+    fn retire(&self, agents: Vec<AgentIndex>) {
+        for agent in &agents {
+            let mut directory = self.house.directory.borrow_mut();
+            let Some(slot) = directory.get(*agent) else { continue };
+            let (name, department) = (slot.name.clone(), slot.spec.department.clone());
+            directory.release_name(&name);
+            drop(directory);
+            if let Some(department) = self.departments.get(&department) {
+                department.tell(Dismiss(*agent));
+            }
+            self.house.deliver(*agent, ToAgent::Remove);
+        }
+        self.house.posts.queue.tell(Undefine(agents));
+    }
+}
+
+/// Works out depths and layers anew and tells the queue of every agent whose profile changed by it.
+pub fn settle_graph(house: &House) {
+    let directory = house.directory.borrow();
+    let mut members = Vec::new();
+    let mut last = 0;
+    for (index, slot) in directory.iter() {
+        // An agent that is leaving has lost its name: nobody depends on it any more.
+        if directory.find(slot.name.as_str()) != Some(index) {
+            continue;
+        }
+        members.resize(index.slot(), None);
+        let dependencies = slot.spec.dependencies.iter().map(|dependency| dependency.agent.clone()).collect();
+        members.push(Some((slot.name.clone(), dependencies, slot.spec.layer)));
+        last = index.slot() + 1;
+    }
+    members.truncate(last);
+    let graph = match Graph::with_gaps(&members) {
+        Ok(graph) => Rc::new(graph),
+        Err(fault) => {
+            log::error!("the dependencies can't be worked out, though they were checked before: {fault}");
+            return;
+        }
+    };
+    let profiles: Vec<_> = members
+        .iter()
+        .enumerate()
+        .filter_map(|(slot, member)| {
+            member.as_ref()?;
+            let index = AgentIndex::from(slot);
+            let spec = directory.get(index)?.spec.clone();
+            Some((index, profile(&spec, &graph, index, |name| directory.find(name))))
+        })
+        .collect();
+    let mut layers = vec![0; members.len()];
+    for (layer, agents) in (0..).zip(graph.layers()) {
+        for agent in agents {
+            layers[agent.slot()] = layer;
+        }
+    }
+    drop(directory);
+    *house.layers.borrow_mut() = layers;
+    *house.graph.borrow_mut() = graph;
+    house.posts.queue.tell(Define(profiles));
+}
+
+fn profile(
+    spec: &AgentSpec,
+    graph: &Graph,
+    index: AgentIndex,
+    find: impl Fn(&str) -> Option<AgentIndex>,
+) -> AgentProfile {
+    let job = spec.job();
+    let dependencies = spec.dependencies.iter();
+    AgentProfile {
+        name: spec.name.clone(),
+        department: spec.department.clone(),
+        service: job.is_none(),
+        priority: spec.priority,
+        depth: graph.depth(index),
+        overlap: job.map_or(Overlap::Skip, |job| job.overlap),
+        on_unhealthy: job.map(|job| job.on_unhealthy_dependency).unwrap_or_default(),
+        dependencies: dependencies.filter_map(|d| Some((find(d.agent.as_str())?, d.condition))).collect(),
+        after: job.and_then(|job| find(job.triggers.after.as_ref()?.as_str())),
+        schedule: job.and_then(|job| job.triggers.schedule.clone()),
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.start_system(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        if std::thread::panicking() {
+            // Nobody is left to supervise. The next start ends what this one leaves running.
+            log::error!("the root supervisor died: giving up (EX_SOFTWARE)");
+            System::current().stop_with_code(70);
+        }
+    }
+}
+
+impl Handler<AddAgents> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, AddAgents(specs): AddAgents, ctx: &mut Self::Context) {
+        self.add(specs, ctx);
+    }
+}
+
+impl Handler<RetireAgents> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, RetireAgents(agents): RetireAgents, _: &mut Self::Context) {
+        self.retire(agents);
+    }
+}
+
+impl Handler<AgentLeft> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, AgentLeft(agent): AgentLeft, _: &mut Self::Context) {
+        if self.house.phase.get() != HousePhase::ShuttingDown {
+            self.house.directory.borrow_mut().remove(agent);
+        }
+    }
+}
+
+impl Handler<Boot> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, _: Boot, _: &mut Self::Context) {
+        self.house.posts.boot.tell(BeginBoot);
+    }
+}
+
+impl<T: Send + 'static> Handler<Consult<T>> for Supervisor {
+    type Result = MessageResult<Consult<T>>;
+    fn handle(&mut self, Consult(question): Consult<T>, _: &mut Self::Context) -> Self::Result {
+        MessageResult(question(&self.house))
+    }
+}
+
+impl Handler<ActorGone> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, gone: ActorGone, ctx: &mut Self::Context) {
+        let Some(message) = gone.panicked else { return };
+        let now = self.house.clock.steady();
+        let Some(child) = self.children.get_mut(gone.child) else { return };
+        let actor = child.name.clone();
+        match child.deaths.on_death(now) {
+            Some(delay) => {
+                // At once, so that the event log itself hears of its own death from its successor.
+                if delay.is_zero() {
+                    self.start_again(gone.child, ctx);
+                } else {
+                    ctx.run_later(delay, move |this, ctx| this.start_again(gone.child, ctx));
+                }
+                self.house.emit(Event::ActorDied { actor, message, restarted: true });
+            }
+            None => {
+                log::error!("actor {actor} died too often: {message}");
+                self.house.emit(Event::ActorDied { actor: actor.clone(), message, restarted: false });
+                let reason = format!("actor {actor} can't be kept alive");
+                self.house.posts.shutdown.tell(BeginShutdown { reason });
+            }
+        }
+    }
+}

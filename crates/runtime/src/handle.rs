@@ -1,0 +1,399 @@
+//! What leaves the arbiter: the one way in for the web server, the CLI and embedding programs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use werkpilot_core::agent::Command;
+use werkpilot_core::dead_letters::DeadLetter;
+use werkpilot_core::dispatcher::{Admission, Event as ToDispatcher, Request};
+use werkpilot_core::event::{Event, Recorded};
+use werkpilot_core::ids::{AgentIndex, AgentName, RunId};
+use werkpilot_core::reason::Reason;
+use werkpilot_core::settings::Settings;
+use werkpilot_core::trigger::Trigger;
+use werkpilot_process::logs;
+
+use crate::agents::agent::{AgentActor, Order};
+use crate::agents::reload::{Reload, ReloadError, ReloadReport};
+use crate::agents::shutdown::{BeginShutdown, SetStopServers, StopServers};
+use crate::agents::supervisor::Consult;
+use crate::clock::Clock;
+use crate::house::{House, Posts};
+use crate::observe::dead_letters::DiscardDeadLetter;
+use crate::observe::events::AwaitEnd;
+use crate::post::Unavailable;
+use crate::view::{
+    AgentDetail, AgentView, DeadLetterList, HealthView, NextRun, Overview, QueueView, agent_detail, agents,
+    dead_letters, health, next_runs, overview, queue,
+};
+use crate::why::Why;
+use crate::work::queue::{Admit, Tell};
+
+/// How long an actor may take to answer. With ten thousand agents the largest view takes tens of milliseconds; more
+/// than this means that the orchestrator hangs.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Reading the files of ten thousand agents takes a second or two on a slow disk.
+const RELOAD: Duration = Duration::from_secs(60);
+
+/// How often, and how far apart, an agent's actor that is not there is looked for: longer than its supervisor's delays
+/// after a death.
+const VACANCY_LOOKS: u32 = 40;
+/// See [`VACANCY_LOOKS`].
+const VACANCY_PAUSE: Duration = Duration::from_millis(25);
+
+/// Why a request could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// There is no such agent.
+    #[error("there is no agent {name}{}", did_you_mean(.suggestion))]
+    UnknownAgent {
+        /// What was asked for.
+        name: String,
+        /// What may have been meant.
+        suggestion: Option<String>,
+    },
+    /// There is neither an agent nor a remembered execution of this name.
+    #[error("there is no agent and no remembered execution {0}")]
+    UnknownSubject(String),
+    /// There is no such execution any more.
+    #[error("there is no live execution {0}")]
+    UnknownRun(RunId),
+    /// There is no such dead letter.
+    #[error("there is no dead letter {0}")]
+    UnknownDeadLetter(u64),
+    /// Services are started, not run.
+    #[error("{0} is a service; start it with `werkpilot start {0}`")]
+    NotAJob(AgentName),
+    /// The agent can't do it in its present state.
+    #[error("{0}")]
+    Refused(Reason),
+    /// So many callers wait for executions that there is no room for one more.
+    #[error("too many callers wait for executions; ask for its history instead")]
+    TooManyWaiters,
+    /// The log could not be read.
+    #[error("failed to read the log of {agent}")]
+    Log {
+        /// Whose.
+        agent: AgentName,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The files have faults.
+    #[error(transparent)]
+    Reload(#[from] ReloadError),
+    /// The orchestrator does not answer.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+fn did_you_mean(suggestion: &Option<String>) -> String {
+    suggestion.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default()
+}
+
+/// A request for a manual execution.
+#[derive(Clone, Debug)]
+pub struct RunRequest {
+    /// Whose.
+    pub agent: String,
+    /// What the program gets on stdin.
+    pub payload: Option<Vec<u8>>,
+    /// Whether unhealthy dependencies are overridden.
+    pub force: bool,
+    /// Who asks.
+    pub by: String,
+}
+
+/// Which lines of an agent's log are wanted.
+#[derive(Clone, Debug)]
+pub struct LogQuery {
+    /// Whose.
+    pub agent: String,
+    /// Of this execution only.
+    pub run: Option<RunId>,
+    /// How many of the last lines.
+    pub lines: usize,
+}
+
+/// The orchestrator, seen from outside its arbiter. Cheap to clone, usable from any thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    posts: Posts,
+    logs_dir: Arc<PathBuf>,
+    clock: Clock,
+}
+
+impl Handle {
+    pub(crate) fn new(posts: Posts, logs_dir: PathBuf, clock: Clock) -> Self {
+        Self { posts, logs_dir: Arc::new(logs_dir), clock }
+    }
+
+    /// The posts of the system actors, for embedding programs and drills.
+    pub fn posts(&self) -> &Posts {
+        &self.posts
+    }
+
+    /// The orchestrator's clock.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Answers a question about the house, on its arbiter.
+    ///
+    /// # Errors
+    /// If the orchestrator does not answer.
+    pub async fn consult<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&House) -> T + Send + 'static,
+    ) -> Result<T, ControlError> {
+        Ok(self.posts.supervisor.ask(Consult(Box::new(question)), ANSWER).await?)
+    }
+
+    /// The whole fleet.
+    pub async fn overview(&self) -> Result<Overview, ControlError> {
+        self.consult(overview).await
+    }
+
+    /// All agents.
+    pub async fn agents(&self) -> Result<Vec<AgentView>, ControlError> {
+        self.consult(|house| agents(house, house.now())).await
+    }
+
+    /// One agent with everything that is known of it.
+    pub async fn agent(&self, name: &str) -> Result<AgentDetail, ControlError> {
+        let wanted = name.to_owned();
+        match self.consult(move |house| agent_detail(house, &wanted)).await? {
+            Some(detail) => Ok(detail),
+            None => Err(self.unknown_agent(name).await),
+        }
+    }
+
+    /// The health of the orchestrator itself.
+    pub async fn health(&self) -> Result<HealthView, ControlError> {
+        self.consult(health).await
+    }
+
+    /// The queue in order.
+    pub async fn queue(&self) -> Result<QueueView, ControlError> {
+        self.consult(queue).await
+    }
+
+    /// The dead letters with their groups.
+    pub async fn dead_letters(&self) -> Result<DeadLetterList, ControlError> {
+        self.consult(dead_letters).await
+    }
+
+    /// One dead letter.
+    pub async fn dead_letter(&self, id: u64) -> Result<DeadLetter, ControlError> {
+        let letter = self.consult(move |house| house.dead_letters.borrow().get(id).cloned()).await?;
+        letter.ok_or(ControlError::UnknownDeadLetter(id))
+    }
+
+    /// Throws a dead letter away.
+    pub async fn discard_dead_letter(&self, id: u64) -> Result<(), ControlError> {
+        let discarded = self.posts.dead_letters.ask(DiscardDeadLetter(id), ANSWER).await?;
+        discarded.map(|_| ()).ok_or(ControlError::UnknownDeadLetter(id))
+    }
+
+    /// The facts after number `after`, oldest first, at most `limit`.
+    pub async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, ControlError> {
+        let pick = move |house: &House| {
+            house.events.borrow().iter().filter(|recorded| recorded.seq > after).take(limit).cloned().collect()
+        };
+        self.consult(pick).await
+    }
+
+    /// What is due within the next `span`, at most `limit` times.
+    pub async fn next_runs(&self, span: Duration, limit: usize) -> Result<Vec<NextRun>, ControlError> {
+        self.consult(move |house| next_runs(house, span, limit)).await
+    }
+
+    /// The cause chain of an agent, by name, or of an execution, by id.
+    pub async fn why(&self, subject: &str) -> Result<Why, ControlError> {
+        let wanted = subject.to_owned();
+        let why = self.consult(move |house| crate::why::why(house, &wanted)).await?;
+        why.ok_or_else(|| ControlError::UnknownSubject(subject.to_owned()))
+    }
+
+    /// The dependency graph, drawn by one of the graph's renderers.
+    pub async fn graph(
+        &self,
+        render: impl FnOnce(&werkpilot_core::graph::Graph) -> String + Send + 'static,
+    ) -> Result<String, ControlError> {
+        self.consult(|house| render(&house.graph.borrow())).await
+    }
+
+    /// The thresholds in effect.
+    pub async fn settings(&self) -> Result<Arc<Settings>, ControlError> {
+        self.consult(|house| house.settings.borrow().clone()).await
+    }
+
+    /// Carries out a command. The text says what happens now. `restart` of a job ends its run and runs it anew.
+    pub async fn command(&self, agent: &str, command: Command, by: &str) -> Result<String, ControlError> {
+        let (index, addr, is_job) = self.find(agent).await?;
+        let restart_job = is_job && command == Command::Restart;
+        let order = Order { command, by: by.to_owned() };
+        let answer = addr.send(order).timeout(ANSWER).await;
+        let answer = answer.map_err(|_| Unavailable::TimedOut("agent", ANSWER))?.map_err(ControlError::Refused)?;
+        if restart_job {
+            let _ = self.admit(index, None, false, by).await?;
+        }
+        Ok(answer)
+    }
+
+    /// Asks for an execution by hand. It clears the agent's breaker first.
+    pub async fn run(&self, request: RunRequest) -> Result<Admission, ControlError> {
+        let (index, addr, is_job) = self.find(&request.agent).await?;
+        if !is_job {
+            let name = AgentName::new(&request.agent).expect("a name that was found");
+            return Err(ControlError::NotAJob(name));
+        }
+        let order = Order { command: Command::PrepareManualRun, by: request.by.clone() };
+        let prepared = addr.send(order).timeout(ANSWER).await;
+        prepared.map_err(|_| Unavailable::TimedOut("agent", ANSWER))?.map_err(ControlError::Refused)?;
+        self.admit(index, request.payload, request.force, &request.by).await
+    }
+
+    async fn admit(
+        &self,
+        agent: AgentIndex,
+        payload: Option<Vec<u8>>,
+        force: bool,
+        by: &str,
+    ) -> Result<Admission, ControlError> {
+        let request = Request {
+            agent,
+            trigger: Trigger::Manual { by: by.to_owned(), force },
+            scheduled_for: None,
+            payload: payload.map(Arc::from),
+        };
+        Ok(self.posts.queue.ask(Admit(request), ANSWER).await?)
+    }
+
+    /// Waits for the end of an execution, however long it takes.
+    pub async fn wait(&self, run: RunId) -> Result<Recorded, ControlError> {
+        let receiver = self.posts.events.ask(AwaitEnd(run), ANSWER).await?;
+        let receiver = receiver.ok_or(ControlError::TooManyWaiters)?;
+        Ok(receiver.await.map_err(|_| Unavailable::Vacant("event log"))?)
+    }
+
+    /// Ends an execution: a running one is stopped, a waiting one leaves the queue.
+    pub async fn cancel(&self, run: RunId, by: &str) -> Result<(), ControlError> {
+        let is_live = move |house: &House| {
+            let dispatcher = house.dispatcher.borrow();
+            house.directory.borrow().iter().any(|(index, _)| dispatcher.live(index).iter().any(|live| live.run == run))
+        };
+        let live = self.consult(is_live).await?;
+        if !live {
+            return Err(ControlError::UnknownRun(run));
+        }
+        self.posts.queue.tell(Tell(ToDispatcher::CancelRun { run, by: by.to_owned() }));
+        Ok(())
+    }
+
+    /// Pauses all triggers but explicit ones, or resumes them.
+    pub async fn pause(&self, paused: bool, by: &str) -> Result<(), ControlError> {
+        self.posts.queue.ask(Tell(ToDispatcher::SetPaused(paused)), ANSWER).await?;
+        self.posts.events.tell(crate::observe::events::Record(Event::TriggersPaused { paused, by: by.to_owned() }));
+        Ok(())
+    }
+
+    /// Reads the files again and applies what is different.
+    pub async fn reload(&self, by: &str, quiet: bool) -> Result<ReloadReport, ControlError> {
+        let answer = self.posts.reload.ask(Reload { by: by.to_owned(), quiet }, RELOAD).await?;
+        Ok(answer?)
+    }
+
+    /// Begins the shutdown; the second time, ends the patience.
+    pub fn shut_down(&self, reason: &str) {
+        self.posts.shutdown.tell(BeginShutdown { reason: reason.to_owned() });
+    }
+
+    /// Tells how the servers are stopped in step 5 of the shutdown.
+    pub fn on_stop_servers(&self, stop: StopServers) {
+        self.posts.shutdown.tell(SetStopServers(stop));
+    }
+
+    /// The last lines of an agent's log, oldest first, and the position after them.
+    pub async fn log_tail(&self, query: LogQuery) -> Result<(Vec<logs::LogLine>, logs::LogPosition), ControlError> {
+        let agent = self.known(&query.agent).await?;
+        let (dir, name) = (self.logs_dir.clone(), agent.clone());
+        let read = move || {
+            let position = logs::end_position(&dir, &name)?;
+            Ok((logs::read_tail(&dir, &name, query.run.as_ref(), query.lines)?, position))
+        };
+        blocking(agent, read).await
+    }
+
+    /// The lines after a position, and the next one.
+    pub async fn log_from(
+        &self,
+        agent: &str,
+        run: Option<RunId>,
+        position: logs::LogPosition,
+    ) -> Result<(Vec<logs::LogLine>, logs::LogPosition), ControlError> {
+        let agent = self.known(agent).await?;
+        let (dir, name) = (self.logs_dir.clone(), agent.clone());
+        blocking(agent, move || logs::read_from(&dir, &name, position, run.as_ref())).await
+    }
+
+    /// Ends an agent's actor by a panic: a drill. Its processes go on, its successor takes over.
+    pub async fn crash_agent(&self, agent: &str) -> Result<(), ControlError> {
+        let (_, addr, _) = self.find(agent).await?;
+        addr.do_send(crate::agents::agent::Crash);
+        Ok(())
+    }
+
+    /// Ends the queue's actor by a panic: a drill. What waits goes on waiting, its successor takes over.
+    pub fn crash_queue(&self) {
+        self.posts.queue.tell(crate::work::queue::Crash);
+    }
+
+    /// Finds an agent and its actor; waits a moment if the actor is just being started, or started again.
+    async fn find(&self, name: &str) -> Result<(AgentIndex, actix::Addr<AgentActor>, bool), ControlError> {
+        for _ in 0..VACANCY_LOOKS {
+            let wanted = name.to_owned();
+            let found = self.consult(move |house| {
+                let directory = house.directory.borrow();
+                let index = directory.find(&wanted)?;
+                Some((index, directory.addr(index), directory.get(index)?.spec.job().is_some()))
+            });
+            match found.await? {
+                Some((index, Some(addr), is_job)) => return Ok((index, addr, is_job)),
+                Some((_, None, _)) => tokio::time::sleep(VACANCY_PAUSE).await,
+                None => return Err(self.unknown_agent(name).await),
+            }
+        }
+        Err(Unavailable::Vacant("agent").into())
+    }
+
+    async fn known(&self, name: &str) -> Result<AgentName, ControlError> {
+        let wanted = name.to_owned();
+        let found = self.consult(move |house| {
+            let directory = house.directory.borrow();
+            directory.find(&wanted).and_then(|index| Some(directory.get(index)?.name.clone()))
+        });
+        match found.await? {
+            Some(name) => Ok(name),
+            None => Err(self.unknown_agent(name).await),
+        }
+    }
+
+    async fn unknown_agent(&self, name: &str) -> ControlError {
+        let wanted = name.to_owned();
+        let nearest = self.consult(move |house| {
+            let directory = house.directory.borrow();
+            werkpilot_core::suggest::closest(&wanted, directory.names().map(AgentName::as_str)).map(ToOwned::to_owned)
+        });
+        ControlError::UnknownAgent { name: name.to_owned(), suggestion: nearest.await.ok().flatten() }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    agent: AgentName,
+    read: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, ControlError> {
+    let result = tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    result.map_err(|source| ControlError::Log { agent, source })
+}

@@ -1,0 +1,153 @@
+//! Puts the house together: machines, actors, process host.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use tokio::sync::mpsc;
+use werkpilot_core::dispatcher::Dispatcher;
+use werkpilot_core::graph::Graph;
+use werkpilot_core::settings::Settings;
+use werkpilot_core::spec::Registry;
+use werkpilot_core::timetable::Timetable;
+use werkpilot_process as process;
+
+use crate::agents::supervisor::{AddAgents, Boot, Supervisor};
+use crate::clock::Clock;
+use crate::directory::Directory;
+use crate::handle::Handle;
+use crate::hands::{Hands, RealHands};
+use crate::house::{House, HousePhase, Posts};
+use crate::observe::dead_letters::Desk;
+use crate::observe::events::EventBook;
+use crate::observe::memory::MemoryBook;
+use crate::observe::percentiles::Samples;
+use crate::router;
+use crate::supervision;
+use crate::work::queue::effective_workers;
+
+/// What the files say.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// The fleet.
+    pub registry: Registry,
+    /// The thresholds.
+    pub settings: Settings,
+    /// What people should know, though it is no fault.
+    pub notices: Vec<String>,
+}
+
+/// Why the files could not be taken.
+#[derive(Clone, Debug)]
+pub struct LoadFault {
+    /// How many faults there are.
+    pub count: u32,
+    /// The first one in a line.
+    pub first: String,
+    /// All of them for people.
+    pub rendered: String,
+    /// All of them for programs.
+    pub json: serde_json::Value,
+}
+
+impl LoadFault {
+    /// A single fault.
+    pub fn one(text: String) -> Self {
+        Self { count: 1, first: text.clone(), json: serde_json::json!({ "count": 1, "faults": [text] }), rendered: text }
+    }
+}
+
+/// Reads the files; called on another thread.
+pub type Loader = Arc<dyn Fn() -> Result<Loaded, LoadFault> + Send + Sync>;
+
+/// What an orchestrator is made of.
+pub struct Options {
+    /// What it begins with.
+    pub loaded: Loaded,
+    /// How it reads the files again.
+    pub loader: Loader,
+    /// The state folder; it exists.
+    pub state_dir: PathBuf,
+    /// Where notify sockets are made; short enough for a socket's path.
+    pub runtime_dir: PathBuf,
+    /// Replaces the process host, for tests.
+    pub hands: Option<Box<dyn Hands>>,
+}
+
+/// Why an orchestrator could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The process host could not be started.
+    #[error("failed to start the process host")]
+    Host(#[source] process::HostError),
+}
+
+/// Starts all actors on the current arbiter and boots the fleet. Has to run inside an actix `System`.
+///
+/// # Errors
+/// [`StartError`], before any agent is started.
+pub fn start(options: Options) -> Result<Handle, StartError> {
+    supervision::install_panic_hook();
+    let settings = options.loaded.settings;
+    let logs_dir = options.state_dir.join("logs");
+    let (host, hands, events) = match options.hands {
+        Some(hands) => (None, hands, None),
+        None => {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let host_options = process::HostOptions {
+                logs_dir: logs_dir.clone(),
+                runtime_dir: options.runtime_dir,
+                state_dir: Some(options.state_dir.clone()),
+                logs: settings.logs.clone(),
+            };
+            let sink = Box::new(move |event| {
+                // After the end of the arbiter nobody wants to know.
+                let _ = sender.send(event);
+            });
+            let host = Arc::new(process::Host::start(host_options, sink).map_err(StartError::Host)?);
+            (Some(host.clone()), Box::new(RealHands::new(host)) as Box<dyn Hands>, Some(receiver))
+        }
+    };
+    let seed = fresh_seed();
+    let workers = effective_workers(&settings.queue);
+    let capacity = usize::try_from(settings.dead_letters.capacity).unwrap_or(usize::MAX);
+    let specs: Vec<_> = options.loaded.registry.agents.iter().cloned().map(Arc::new).collect();
+    let house = Rc::new(House {
+        clock: Clock::start(),
+        posts: Posts::default(),
+        hands,
+        host,
+        directory: RefCell::new(Directory::default()),
+        dispatcher: RefCell::new(Dispatcher::new(&settings.queue, &settings.breaker, workers, seed)),
+        timetable: RefCell::new(Timetable::new()),
+        events: RefCell::new(EventBook::default()),
+        dead_letters: RefCell::new(Desk::new(capacity)),
+        samples: RefCell::new(Samples::new(settings.percentiles.samples)),
+        memory: RefCell::new(MemoryBook::default()),
+        graph: RefCell::new(Rc::new(Graph::default())),
+        registry: RefCell::new(Arc::new(options.loaded.registry)),
+        settings: RefCell::new(Arc::new(settings)),
+        loader: options.loader,
+        state_dir: options.state_dir,
+        phase: Cell::new(HousePhase::Booting),
+        layers: RefCell::new(Vec::new()),
+        boot_report: RefCell::new(None),
+        seed: Cell::new(seed),
+    });
+    if let Some(events) = events {
+        actix::spawn(router::route(house.clone(), events));
+    }
+    let supervisor = Supervisor::new(house.clone()).start();
+    house.posts.supervisor.fill(supervisor.clone());
+    supervisor.do_send(AddAgents(specs));
+    supervisor.do_send(Boot);
+    Ok(Handle::new(house.posts.clone(), logs_dir, house.clock))
+}
+
+/// Different at every start: from the clock and the process id, mixed by the standard library's random state.
+fn fresh_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
