@@ -26,13 +26,19 @@ const OUT: u8 = u8::MAX;
 /// Tombstones are swept when they outnumber the living by so many: keeps sweeping rare for short queues.
 const SLACK: usize = 64;
 
-type Ranked = Reverse<(u32, u64, RunKey)>;
+/// Depth, sequence, place and stamp.
+type Ranked = Reverse<(u32, u64, u32, u32)>;
 
 /// Where a waiting execution stands.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     generation: u32,
+    /// Which entry into the queue this is: tells it from earlier ones of the same execution.
+    stamp: u32,
+    /// After ageing; [`OUT`]: nobody waits here.
     level: u8,
+    /// Before ageing.
+    priority: u8,
     depth: u32,
     sequence: u64,
     since: Moment,
@@ -50,7 +56,7 @@ pub struct Waiting {
 }
 
 /// Its turn in the queue, kept by an execution that leaves it for a while, so that it comes back to its old place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Turn {
     sequence: u64,
     since: Moment,
@@ -60,10 +66,11 @@ pub struct Turn {
 #[derive(Debug)]
 pub struct Queue {
     levels: [BinaryHeap<Ranked>; LEVELS],
-    promotions: BinaryHeap<Reverse<(Moment, u64, RunKey)>>,
+    promotions: BinaryHeap<Reverse<(Moment, u64, u32, u32)>>,
     places: Vec<Place>,
     waiting: usize,
     next_sequence: u64,
+    last_stamp: u32,
     ageing: Duration,
 }
 
@@ -76,6 +83,7 @@ impl Queue {
             places: Vec::new(),
             waiting: 0,
             next_sequence: 0,
+            last_stamp: 0,
             ageing,
         }
     }
@@ -90,9 +98,21 @@ impl Queue {
         self.waiting == 0
     }
 
-    /// Sets the ageing period for what is pushed from now on.
+    /// Sets the ageing period, for what waits, too.
     pub fn set_ageing(&mut self, ageing: Duration) {
-        self.ageing = ageing;
+        if std::mem::replace(&mut self.ageing, ageing) == ageing {
+            return;
+        }
+        self.promotions.clear();
+        self.levels.iter_mut().for_each(BinaryHeap::clear);
+        for index in 0..self.places.len() {
+            let place = &mut self.places[index];
+            if place.level != OUT {
+                place.level = place.priority;
+                let since = place.since;
+                self.enter(index, since);
+            }
+        }
     }
 
     /// Makes room for so many more, so that a burst does not have to grow step by step.
@@ -113,38 +133,33 @@ impl Queue {
     }
 
     /// Puts an execution that had left for a while back at its old turn; what it waited meanwhile counts for ageing.
-    pub fn push_back(&mut self, key: RunKey, priority: Priority, depth: u32, turn: Turn, now: Moment) {
-        let gained = if self.ageing.is_zero() {
-            0
-        } else {
-            usize::try_from(now.since(turn.since).as_nanos() / self.ageing.as_nanos()).unwrap_or(LEVELS)
-        };
-        self.put(key, level_of(priority).saturating_sub(gained), depth, turn);
+    pub fn push_back(&mut self, key: RunKey, priority: Priority, depth: u32, turn: Turn) {
+        self.put(key, level_of(priority), depth, turn);
     }
 
     fn put(&mut self, key: RunKey, level: usize, depth: u32, turn: Turn) {
         let index = key.index as usize;
         if index >= self.places.len() {
-            let free = Place { generation: 0, level: OUT, depth: 0, sequence: 0, since: Moment::ZERO };
+            let (generation, since) = (0, Moment::ZERO);
+            let free = Place { generation, stamp: 0, level: OUT, priority: 0, depth: 0, sequence: 0, since };
             self.places.resize(index + 1, free);
         }
         debug_assert_eq!(self.places[index].level, OUT, "a place holds one waiting execution");
-        self.places[index] = Place {
-            generation: key.generation,
-            level: u8::try_from(level).unwrap_or(0),
-            depth,
-            sequence: turn.sequence,
-            since: turn.since,
-        };
+        self.last_stamp = self.last_stamp.wrapping_add(1);
+        let priority = u8::try_from(level).unwrap_or(0);
+        let (generation, stamp, Turn { sequence, since }) = (key.generation, self.last_stamp, turn);
+        self.places[index] = Place { generation, stamp, level: priority, priority, depth, sequence, since };
         self.waiting += 1;
-        self.enter(key, level, depth, turn.sequence, turn.since);
+        self.enter(index, since);
     }
 
-    fn enter(&mut self, key: RunKey, level: usize, depth: u32, sequence: u64, since: Moment) {
-        self.levels[level].push(Reverse((depth, sequence, key)));
+    /// Puts a place in line at its level, which it reached at `since`.
+    fn enter(&mut self, index: usize, since: Moment) {
+        let Place { stamp, level, depth, sequence, .. } = self.places[index];
+        let place = u32::try_from(index).unwrap_or(u32::MAX);
+        self.levels[usize::from(level)].push(Reverse((depth, sequence, place, stamp)));
         if level > 0 && !self.ageing.is_zero() {
-            let at = since + self.ageing;
-            self.promotions.push(Reverse((at, sequence, key)));
+            self.promotions.push(Reverse((since + self.ageing, sequence, place, stamp)));
         }
     }
 
@@ -152,8 +167,9 @@ impl Queue {
     pub fn pop(&mut self, now: Moment) -> Option<RunKey> {
         self.promote(now);
         for level in 0..LEVELS {
-            while let Some(Reverse((_, sequence, key))) = self.levels[level].pop() {
-                if self.stands(key, sequence, level) {
+            while let Some(Reverse((_, _, index, stamp))) = self.levels[level].pop() {
+                if stands(&self.places, index, stamp, level) {
+                    let key = RunKey { index, generation: self.places[index as usize].generation };
                     self.leave(key);
                     return Some(key);
                 }
@@ -176,20 +192,16 @@ impl Queue {
         self.promote(now);
         let mut all = Vec::with_capacity(self.waiting);
         for (level, heap) in self.levels.iter().enumerate() {
-            let mut here: Vec<_> = heap.iter().filter(|Reverse((_, s, key))| self.stands(*key, *s, level)).collect();
+            let standing = heap.iter().filter(|Reverse((_, _, index, stamp))| stands(&self.places, *index, *stamp, level));
+            let mut here: Vec<_> = standing.collect();
             here.sort_unstable_by_key(|Reverse(rank)| *rank);
-            all.extend(here.into_iter().map(|Reverse((_, _, key))| Waiting {
-                key: *key,
-                level: u8::try_from(level + 1).unwrap_or(u8::MAX),
-                since: self.places[key.index as usize].since,
+            all.extend(here.into_iter().map(|Reverse((_, _, index, _))| {
+                let Place { generation, since, .. } = self.places[*index as usize];
+                let level = u8::try_from(level + 1).unwrap_or(u8::MAX);
+                Waiting { key: RunKey { index: *index, generation }, level, since }
             }));
         }
         all
-    }
-
-    fn stands(&self, key: RunKey, sequence: u64, level: usize) -> bool {
-        let place = &self.places[key.index as usize];
-        place.generation == key.generation && place.sequence == sequence && usize::from(place.level) == level
     }
 
     fn leave(&mut self, key: RunKey) {
@@ -197,44 +209,37 @@ impl Queue {
         self.waiting -= 1;
         let standing: usize = self.levels.iter().map(BinaryHeap::len).sum();
         if standing > 2 * self.waiting + SLACK {
-            self.sweep_levels();
+            for (level, heap) in self.levels.iter_mut().enumerate() {
+                heap.retain(|Reverse((_, _, index, stamp))| stands(&self.places, *index, *stamp, level));
+            }
         }
         if self.promotions.len() > 2 * self.waiting + SLACK {
-            self.sweep_promotions();
+            self.promotions.retain(|Reverse((_, _, index, stamp))| {
+                let place = &self.places[*index as usize];
+                place.stamp == *stamp && place.level != OUT
+            });
         }
-    }
-
-    fn sweep_levels(&mut self) {
-        for level in 0..LEVELS {
-            let mut heap = std::mem::take(&mut self.levels[level]);
-            heap.retain(|Reverse((_, sequence, key))| self.stands(*key, *sequence, level));
-            self.levels[level] = heap;
-        }
-    }
-
-    fn sweep_promotions(&mut self) {
-        let places = &self.places;
-        self.promotions.retain(|Reverse((_, sequence, key))| {
-            let place = &places[key.index as usize];
-            place.generation == key.generation && place.sequence == *sequence && place.level != OUT
-        });
     }
 
     fn promote(&mut self, now: Moment) {
-        while let Some(Reverse((at, sequence, key))) = self.promotions.peek().copied() {
+        while let Some(Reverse((at, _, index, stamp))) = self.promotions.peek().copied() {
             if at > now {
                 return;
             }
             self.promotions.pop();
-            let place = &mut self.places[key.index as usize];
-            let waits = place.generation == key.generation && place.sequence == sequence && place.level != OUT;
-            if waits && place.level > 0 {
+            let place = &mut self.places[index as usize];
+            if place.stamp == stamp && place.level != OUT && place.level > 0 {
                 place.level -= 1;
-                let (level, depth) = (usize::from(place.level), place.depth);
-                self.enter(key, level, depth, sequence, at);
+                self.enter(index as usize, at);
             }
         }
     }
+}
+
+/// Whether this entry into a level is where its execution waits now.
+fn stands(places: &[Place], index: u32, stamp: u32, level: usize) -> bool {
+    let place = &places[index as usize];
+    place.stamp == stamp && usize::from(place.level) == level
 }
 
 const fn level_of(priority: Priority) -> usize {
@@ -297,9 +302,10 @@ mod tests {
         let turn = queue.push(key(0), Priority::Normal, 0, at(0));
         queue.push(key(1), Priority::Normal, 0, at(1));
         assert_eq!(queue.pop(at(2)), Some(key(0)));
-        queue.push_back(key(0), Priority::Normal, 0, turn, at(3));
+        queue.push_back(key(0), Priority::Normal, 0, turn);
         assert_eq!(drain(&mut queue, at(3)), [0, 1]);
-        queue.push_back(key(0), Priority::Normal, 0, turn, at(700));
+        queue.push_back(key(0), Priority::Normal, 0, turn);
+        assert_eq!(queue.in_order(at(301))[0].level, 2, "one period is one level");
         assert_eq!(queue.in_order(at(700))[0].level, 1);
     }
 
@@ -314,6 +320,18 @@ mod tests {
         }
         assert_eq!(queue.pop(at(1)), None);
         assert!(queue.promotions.len() <= SLACK + 1);
+    }
+
+    #[test]
+    fn another_ageing_period_concerns_what_waits_already() {
+        let mut queue = Queue::new(NEVER);
+        queue.push(key(0), Priority::Normal, 0, at(0));
+        queue.push(key(1), Priority::Critical, 0, at(600));
+        assert_eq!(queue.in_order(at(900))[0].key, key(1));
+        queue.set_ageing(Duration::from_secs(300));
+        assert_eq!(queue.in_order(at(900))[0].key, key(0));
+        queue.set_ageing(NEVER);
+        assert_eq!(drain(&mut queue, at(900)), [1, 0]);
     }
 
     proptest! {

@@ -78,14 +78,18 @@ pub(crate) fn from_failed(failed: Failed, file: &CString, spec: &AgentSpec) -> S
     let file = file.to_string_lossy();
     match failed.stage {
         Stage::Clone | Stage::Files => from_os(&format!("start `{file}`"), failed.errno),
-        Stage::Limits => other(format!("set limits for `{file}`: {error}; a hard limit can only be lowered without root")),
+        Stage::Limits => {
+            other(format!("set limits for `{file}`: {error}; a hard limit can only be lowered without root"))
+        }
         Stage::Nice => other(format!("set nice for `{file}`: {error}; a negative one needs root")),
         Stage::Credentials => other(format!(
             "start `{file}` as user {} group {}: {error}; only root can start programs as somebody else",
             spec.identity.user.as_deref().unwrap_or("-"),
             spec.identity.group.as_deref().unwrap_or("-"),
         )),
-        Stage::Directory => other(format!("enter the folder `{}`: {error}; create it, or correct `cwd`", spec.cwd.display())),
+        Stage::Directory => {
+            other(format!("enter the folder `{}`: {error}; create it, or correct `cwd`", spec.cwd.display()))
+        }
         Stage::NoNewPrivileges => other(format!("set no_new_privs for `{file}`: {error}")),
         Stage::Exec => from_exec(failed.errno, &file, &spec.cwd),
     }
@@ -101,7 +105,9 @@ fn from_exec(errno: i32, file: &str, cwd: &Path) -> SpawnFailure {
         libc::ENOENT | libc::ENOTDIR => missing(format!("start `{}`: there is no such file", place.display())),
         libc::EACCES if place.is_dir() => missing(format!("start `{file}`: it is a folder")),
         libc::EACCES => missing(format!("start `{file}`: {error}; chmod +x it, and check the folders above it")),
-        libc::ENOEXEC => missing(format!("start `{file}`: bad format; a script needs #!/bin/sh or the like as its first line")),
+        libc::ENOEXEC => {
+            missing(format!("start `{file}`: bad format; a script needs #!/bin/sh or the like as its first line"))
+        }
         libc::ETXTBSY => transient(format!("start `{file}`: somebody is writing to it")),
         libc::E2BIG => other(format!("start `{file}`: arguments and environment are too long together")),
         _ => from_os(&format!("start `{file}`"), errno),
@@ -165,9 +171,13 @@ mod tests {
 
     #[test]
     fn shortage_is_transient_and_the_rest_is_not() {
-        let kinds = [(libc::EAGAIN, SpawnFailureKind::Transient), (libc::EMFILE, SpawnFailureKind::Transient),
-            (libc::ENFILE, SpawnFailureKind::Transient), (libc::ENOMEM, SpawnFailureKind::Transient),
-            (libc::EPERM, SpawnFailureKind::Other)];
+        let kinds = [
+            (libc::EAGAIN, SpawnFailureKind::Transient),
+            (libc::EMFILE, SpawnFailureKind::Transient),
+            (libc::ENFILE, SpawnFailureKind::Transient),
+            (libc::ENOMEM, SpawnFailureKind::Transient),
+            (libc::EPERM, SpawnFailureKind::Other),
+        ];
         for (errno, kind) in kinds {
             assert_eq!(from_os("start `x`", errno).kind, kind);
             assert_eq!(from_exec(errno, "x", Path::new("/")).kind, kind);

@@ -5,7 +5,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, epoll, eventfd};
@@ -51,13 +52,14 @@ struct Inner {
     flights: HashMap<ProcessKey, Flight>,
     inbox: Vec<Command>,
     woken: bool,
+    /// Spawners that wait for work. The last to wait is the first to be woken: its memory is still in a cache.
+    idle: Vec<Thread>,
     closed: bool,
 }
 
 /// See the module.
 pub(crate) struct Desk {
     inner: Mutex<Inner>,
-    work: Condvar,
     /// Where all descriptors of live runs are registered.
     pub epoll: OwnedFd,
     wake: OwnedFd,
@@ -68,7 +70,7 @@ impl Desk {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
-        Ok(Self { inner: Mutex::default(), work: Condvar::new(), epoll, wake })
+        Ok(Self { inner: Mutex::default(), epoll, wake })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -87,35 +89,47 @@ impl Desk {
         let flight = Flight { run: launch.run, stop: None };
         assert!(inner.flights.insert(launch.key, flight).is_none(), "process key {} is used twice", launch.key);
         inner.queue.push_back(Work::Launch(launch));
-        drop(inner);
-        self.work.notify_one();
+        Self::wake_spawner(inner);
         Ok(())
     }
 
     /// Queues the pruning of the logs.
     pub fn prune(&self, logs: Logs) {
-        self.lock().queue.push_back(Work::Prune(logs));
-        self.work.notify_one();
+        let mut inner = self.lock();
+        inner.queue.push_back(Work::Prune(logs));
+        Self::wake_spawner(inner);
+    }
+
+    fn wake_spawner(mut inner: MutexGuard<'_, Inner>) {
+        let idle = inner.idle.pop();
+        drop(inner);
+        idle.inspect(Thread::unpark);
     }
 
     /// Waits for work; `None` when the desk is closed and nothing is left.
     pub fn next_work(&self) -> Option<Work> {
-        let mut inner = self.lock();
+        let own = thread::current();
         loop {
+            let mut inner = self.lock();
+            // A thread may be unparked for no reason.
+            inner.idle.retain(|idle| idle.id() != own.id());
             if let Some(work) = inner.queue.pop_front() {
                 return Some(work);
             }
             if inner.closed {
                 return None;
             }
-            inner = self.work.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner.idle.push(own.clone());
+            drop(inner);
+            thread::park();
         }
     }
 
     /// No further launches; the spawners end when the queue is empty.
     pub fn close(&self) {
-        self.lock().closed = true;
-        self.work.notify_all();
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.idle.drain(..).for_each(|idle| idle.unpark());
     }
 
     /// Stops a process, wherever it is on its way.

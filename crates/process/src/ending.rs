@@ -17,7 +17,7 @@ use crate::logs::read_tail;
 use crate::reactor::{CHUNK, Reactor, TICK};
 use crate::run::End;
 use crate::strays::Stray;
-use crate::sys::{self, Peek};
+use crate::sys;
 
 /// Bytes that are read from a pipe after the end of the leader: what a pipe can hold at most without privileges.
 const MAX_DRAIN: usize = 1 << 20;
@@ -165,7 +165,7 @@ impl Reactor {
             self.tick_at = now + TICK;
             self.ticks += 1;
             self.logs.close_idle(now);
-            self.reap_adopted(now);
+            self.reap_adopted();
             if self.ticks.is_multiple_of(TICKS_PER_SEARCH) && !self.runs.is_empty() {
                 self.end_orphans();
             }
@@ -256,7 +256,11 @@ impl Reactor {
             lived: state.lived,
             forced: run.forced,
             strays_ended: state.strays_ended,
-            log_tail: if failed && run.tail_on_failure && run.logged { self.tail(&run.agent, run.id) } else { Vec::new() },
+            log_tail: if failed && run.tail_on_failure && run.logged {
+                self.tail(&run.agent, run.id)
+            } else {
+                Vec::new()
+            },
             stdout_truncated: kept.as_ref().is_some_and(|kept| kept.truncated),
             stdout: kept.map(|kept| kept.bytes),
         };
@@ -287,18 +291,17 @@ impl Reactor {
     }
 
     /// Reaps descendants that were given to us and have ended since.
-    fn reap_adopted(&mut self, now: Instant) {
-        while let Peek::Ended(pid) = sys::peek_ended() {
-            if let Some(key) = self.by_pid.get(&pid).copied() {
-                self.leader_ended(key, now);
-            } else if self.desk.in_flight() > 0 {
-                // It may be a leader that has not been handed to us yet.
-                break;
-            } else {
-                let _ = sys::reap(pid);
+    fn reap_adopted(&mut self) {
+        // One call that nearly always says no.
+        if !sys::some_child_ended() || self.desk.in_flight() > 0 {
+            // A leader that has not been handed to us yet looks like a stray.
+            return;
+        }
+        for stray in self.strays.find(0, |pid| self.by_pid.contains_key(&pid)).unwrap_or_default() {
+            if stray.zombie {
+                let _ = sys::reap(stray.pid);
             }
         }
-        self.settle(now);
     }
 
     /// Ends strays whose run has ended: SIGTERM at one search, SIGKILL at the next.
@@ -324,8 +327,7 @@ impl Reactor {
 
     /// Begins a shutdown: every run is stopped, with `grace` at most.
     pub fn close(&mut self, grace: Duration, now: Instant) {
-        let closing =
-            Closing { deadline: now + grace, asked: false, killed: false, report: ShutdownReport::default() };
+        let closing = Closing { deadline: now + grace, asked: false, killed: false, report: ShutdownReport::default() };
         let policy = closing.policy(now);
         self.closing = Some(closing);
         let keys: Vec<ProcessKey> = self.runs.keys().copied().collect();
@@ -342,11 +344,8 @@ impl Reactor {
         if !self.runs.is_empty() || self.desk.in_flight() > 0 {
             return None;
         }
-        while let Peek::Ended(pid) = sys::peek_ended() {
-            let _ = sys::reap(pid);
-        }
-        let left = match self.strays.find(0, |_| false) {
-            Ok(left) => left,
+        let left: Vec<Stray> = match self.strays.find(0, |_| false) {
+            Ok(left) => left.into_iter().filter(|stray| !matches!(sys::reap(stray.pid), Ok(Some(_)))).collect(),
             Err(rested) => {
                 self.poll_at = Some(rested.min(soon));
                 return None;

@@ -8,8 +8,7 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use werkpilot_core::spec::Probe;
-use werkpilot_core::spec::ReadyCheck;
+use werkpilot_core::spec::{Probe, ReadyCheck};
 
 use crate::env_file::{self, LineError};
 use crate::launch::Launch;
@@ -138,8 +137,11 @@ fn add_file(built: &mut Builder, path: &Path) -> Result<(), EnvironmentError> {
     let text = read_bounded(path, MAX_ENV_FILE)
         .map_err(|source| EnvironmentError::File { path: path.to_owned(), source })?
         .ok_or_else(|| EnvironmentError::TooLarge { path: path.to_owned(), limit: MAX_ENV_FILE })?;
-    let pairs = env_file::parse(&text)
-        .map_err(|(line, error)| EnvironmentError::Line { path: path.to_owned(), line, error })?;
+    let pairs = env_file::parse(&text).map_err(|(line, error)| EnvironmentError::Line {
+        path: path.to_owned(),
+        line,
+        error,
+    })?;
     for (name, value) in pairs {
         built.set(name, value);
     }
@@ -177,9 +179,8 @@ fn add_ours(built: &mut Builder, launch: &Launch, notify_socket: Option<&Path>) 
 
 /// Whether the launch needs a notify socket.
 pub(crate) fn wants_notify(launch: &Launch) -> bool {
-    launch.argv_override.is_none()
-        && launch.spec.service().is_some_and(|service| service.ready.check == ReadyCheck::Notify)
-        || watchdog(launch).is_some()
+    let by_notify = || launch.spec.service().is_some_and(|service| service.ready.check == ReadyCheck::Notify);
+    watchdog(launch).is_some() || (launch.argv_override.is_none() && by_notify())
 }
 
 /// The longest time between two `WATCHDOG=1`, where a watchdog is set.

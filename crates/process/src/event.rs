@@ -49,7 +49,7 @@ pub enum ProcessEvent {
         /// Which process.
         key: ProcessKey,
     },
-    /// No output for `max_silence`; once per silence.
+    /// No output for `max_silence`; again after each further such time.
     Silent {
         /// Which process.
         key: ProcessKey,

@@ -113,9 +113,8 @@ pub(crate) fn spawn(plan: &Plan, stack: &mut Stack, ignored: &[c_int]) -> Result
     // SAFETY: the stack is ours, aligned to 16, and grows down from its end. `task` outlives the child's use of it,
     // because CLONE_VFORK suspends this thread until the child has executed a program or ended. The fifth argument is
     // where CLONE_PIDFD puts the descriptor.
-    let pid = unsafe {
-        libc::clone(child, top.cast::<c_void>(), flags, (&raw mut task).cast::<c_void>(), &raw mut pidfd)
-    };
+    let pid =
+        unsafe { libc::clone(child, top.cast::<c_void>(), flags, (&raw mut task).cast::<c_void>(), &raw mut pidfd) };
     if pid == -1 {
         let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
         return Err(Failed { stage: Stage::Clone, errno });

@@ -99,8 +99,8 @@ impl Host {
     /// Starts the threads. `sink` is called from them, in the order of what happens to each process; it must not block.
     ///
     /// Call [`crate::survivors::end_all`] before, since the journal is begun anew, and
-    /// [`crate::limits::raise_open_files`]. SIGCHLD is set to its default, and exited children are reaped, also those
-    /// that others in this process started: nothing else in it may start processes.
+    /// [`crate::limits::raise_open_files`]. SIGCHLD is set to its default. Orphans of runs are given to this process; what
+    /// others in it started is left alone as long as it stays in this process's session.
     ///
     /// # Errors
     /// [`HostError`]: a host is running, a folder cannot be made, or the system is short of something.
@@ -145,10 +145,8 @@ impl Host {
         desk.prune(logs);
 
         let thread = |name: &str| thread::Builder::new().name(name.to_owned()).stack_size(STACK);
-        let spawners = spawners
-            .into_iter()
-            .map(|spawner| thread("spawner").spawn(|| spawner.work()))
-            .collect::<Result<_, _>>()?;
+        let spawners =
+            spawners.into_iter().map(|spawner| thread("spawner").spawn(|| spawner.work())).collect::<Result<_, _>>()?;
         let reactor = thread("process-io").spawn(|| reactor.work())?;
         let temporary = temporary.then_some(notify_dir);
         Ok(Self { desk, sink, threads: Mutex::new(Some(Threads { reactor, spawners })), temporary })

@@ -165,7 +165,10 @@ mod tests {
         journal.started(slots[1], 43);
         journal.ended(slots[1]);
         let entries = read(dir.path()).unwrap();
-        assert_eq!(entries.iter().map(|entry| (entry.run, entry.pid)).collect::<Vec<_>>(), [(runs[0], 4_000_000), (runs[2], 0)]);
+        assert_eq!(
+            entries.iter().map(|entry| (entry.run, entry.pid)).collect::<Vec<_>>(),
+            [(runs[0], 4_000_000), (runs[2], 0)]
+        );
         assert!(entries[0].before <= entries[0].after && entries[0].before > 0);
         assert_eq!(journal.intend(runs[1]).number, slots[1].number);
         clear(dir.path()).unwrap();

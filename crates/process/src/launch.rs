@@ -77,11 +77,6 @@ impl Launch {
 
     /// A probe of the agent: another command in the same environment, its output thrown away.
     pub fn probe(key: ProcessKey, run: RunId, spec: Arc<AgentSpec>, argv: Vec<String>) -> Self {
-        Self {
-            argv_override: Some(argv),
-            output: Output::Discard,
-            tail_on_failure: false,
-            ..Self::new(key, run, spec)
-        }
+        Self { argv_override: Some(argv), output: Output::Discard, tail_on_failure: false, ..Self::new(key, run, spec) }
     }
 }

@@ -139,9 +139,21 @@ mod tests {
     #[test]
     fn a_process_belongs_to_its_session_or_its_ancestor() {
         let stat = |parent, session| Stat {
-            zombie: false, parent, group: session, session, cpu_ticks: 0, start_ticks: 0, rss_pages: 1,
+            zombie: false,
+            parent,
+            group: session,
+            session,
+            cpu_ticks: 0,
+            start_ticks: 0,
+            rss_pages: 1,
         };
-        let stats = HashMap::from([(1, stat(0, 1)), (10, stat(1, 10)), (11, stat(1, 10)), (12, stat(11, 12)), (13, stat(1, 13))]);
+        let stats = HashMap::from([
+            (1, stat(0, 1)),
+            (10, stat(1, 10)),
+            (11, stat(1, 10)),
+            (12, stat(11, 12)),
+            (13, stat(1, 13)),
+        ]);
         let owner_of = |pid| owner(pid, &stats[&pid], &stats, |pid| pid == 10);
         assert_eq!([10, 11, 12, 13].map(owner_of), [Some(10), Some(10), Some(10), None]);
     }

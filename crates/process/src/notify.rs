@@ -85,11 +85,11 @@ fn file_name(run: RunId, key: ProcessKey) -> String {
 /// socket's path would be too long there. The second value is whether it is such a one.
 pub(crate) fn make_dir(wanted: &Path) -> io::Result<(PathBuf, bool)> {
     let longest = file_name(RunId::from_parts(0, 0), ProcessKey(u64::MAX)).len() + 1;
-    let mode = std::fs::Permissions::from_mode(0o711);
+    let access = std::fs::Permissions::from_mode(0o711);
     let absolute = std::path::absolute(wanted)?;
     if absolute.as_os_str().len() + longest <= MAX_SOCKET_PATH {
         std::fs::create_dir_all(&absolute)?;
-        std::fs::set_permissions(&absolute, mode)?;
+        std::fs::set_permissions(&absolute, access)?;
         remove_stale(&absolute)?;
         return Ok((absolute, false));
     }
@@ -100,7 +100,7 @@ pub(crate) fn make_dir(wanted: &Path) -> io::Result<(PathBuf, bool)> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => {
                 made?;
-                std::fs::set_permissions(&short, mode)?;
+                std::fs::set_permissions(&short, access)?;
                 return Ok((short, true));
             }
         }

@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn a_stat_line_with_a_nasty_name_is_read() {
-        let line = "42 (a) R (b) S 7 8 9 0 -1 4194304 1 2 3 4 100 20 5 6 20 0 1 0 987654 2000000 321 18446744073709551615";
+        let line =
+            "42 (a) R (b) S 7 8 9 0 -1 4194304 1 2 3 4 100 20 5 6 20 0 1 0 987654 2000000 321 18446744073709551615";
         let stat = parse_stat(line).unwrap();
         let expected = Stat {
             zombie: false,

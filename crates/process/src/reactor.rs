@@ -72,7 +72,14 @@ pub(crate) struct Reactor {
 }
 
 impl Reactor {
-    pub fn new(desk: Arc<Desk>, sink: Sink, journal: Arc<Journal>, logs: LogBook, logs_dir: PathBuf, ceiling: RawFd) -> Self {
+    pub fn new(
+        desk: Arc<Desk>,
+        sink: Sink,
+        journal: Arc<Journal>,
+        logs: LogBook,
+        logs_dir: PathBuf,
+        ceiling: RawFd,
+    ) -> Self {
         let now = Instant::now();
         Self {
             desk,
@@ -223,7 +230,9 @@ impl Reactor {
     /// `hung_up` nothing follows what is read.
     pub fn read_output(&mut self, key: ProcessKey, index: usize, at_end: bool, hung_up: bool, now: Instant) -> bool {
         let Some(output) = self.runs.get(&key).and_then(|run| run.outputs[index].as_ref()) else { return false };
-        let length = if at_end { 0 } else {
+        let length = if at_end {
+            0
+        } else {
             match rustix::io::read(&output.fd, &mut self.buffer[..]) {
                 Ok(length) => length,
                 Err(Errno::AGAIN | Errno::INTR) => return false,

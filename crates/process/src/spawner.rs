@@ -186,7 +186,8 @@ impl Spawner {
             self.place(0, &reader, ends, stdio)?;
             ends.stdin = Some(writer);
         }
-        let wanted = [launch.output == Output::Log || launch.capture_stdout_max.is_some(), launch.output == Output::Log];
+        let wanted =
+            [launch.output == Output::Log || launch.capture_stdout_max.is_some(), launch.output == Output::Log];
         for (index, _) in wanted.iter().enumerate().filter(|(_, wanted)| **wanted) {
             let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
             // Our end only: whether a descriptor blocks is a matter of each end.
@@ -197,7 +198,13 @@ impl Spawner {
         Ok(())
     }
 
-    fn place(&mut self, number: usize, end: &OwnedFd, ends: &mut Ends, stdio: &mut [RawFd; 3]) -> rustix::io::Result<()> {
+    fn place(
+        &mut self,
+        number: usize,
+        end: &OwnedFd,
+        ends: &mut Ends,
+        stdio: &mut [RawFd; 3],
+    ) -> rustix::io::Result<()> {
         dup3(end, &mut self.parked[number], DupFlags::CLOEXEC)?;
         ends.used[number] = true;
         stdio[number] = self.parked[number].as_raw_fd();
@@ -221,7 +228,8 @@ impl Spawner {
         if let Some(known) = patterns.get(pattern) {
             return Ok(Some(known.clone()));
         }
-        let compiled = Regex::new(pattern).map_err(|error| other(format!("compile the pattern `{pattern}`: {error}")))?;
+        let compiled =
+            Regex::new(pattern).map_err(|error| other(format!("compile the pattern `{pattern}`: {error}")))?;
         if patterns.len() >= MAX_PATTERNS {
             patterns.clear();
         }

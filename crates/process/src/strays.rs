@@ -32,6 +32,7 @@ pub(crate) struct Stray {
 /// Finds strays.
 pub(crate) struct Strays {
     own_pid: i32,
+    own_session: i32,
     children: Option<File>,
     load: Option<File>,
     /// What was read from environments, by pid and start.
@@ -44,7 +45,15 @@ impl Strays {
     pub fn new(now: Instant) -> Self {
         let own_pid = i32::try_from(std::process::id()).unwrap_or(0);
         let children = File::open(format!("/proc/{own_pid}/task/{own_pid}/children")).ok();
-        Self { own_pid, children, load: File::open("/proc/loadavg").ok(), known: HashMap::new(), rested_at: now }
+        let own_session = proc_fs::stat(own_pid).map_or(0, |stat| stat.session);
+        Self {
+            own_pid,
+            own_session,
+            children,
+            load: File::open("/proc/loadavg").ok(),
+            known: HashMap::new(),
+            rested_at: now,
+        }
     }
 
     /// Our children that `is_leader` does not know, as far as they are younger than `oldest`. `Err` says until when to
@@ -98,7 +107,9 @@ impl Strays {
         let mut found = Vec::new();
         for pid in candidates.iter().copied().filter(|pid| !is_leader(*pid)) {
             let Some(Stat { parent, group, session, start_ticks, zombie, .. }) = proc_fs::stat(pid) else { continue };
-            if parent != self.own_pid {
+            // Whatever a run leaves behind is in another session than ours; what is in ours was started by somebody else
+            // in this process, and is theirs.
+            if parent != self.own_pid || session == self.own_session {
                 continue;
             }
             let known = self.known.get(&pid).filter(|(start, _)| *start == start_ticks).and_then(|(_, run)| *run);

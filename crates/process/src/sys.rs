@@ -54,29 +54,12 @@ pub(crate) fn wait_for_failed_child(pid: i32) {
     {}
 }
 
-/// Whether there is any child, and which one has ended, without reaping it.
-pub(crate) enum Peek {
-    /// There is no child at all.
-    NoChildren,
-    /// None has ended.
-    NoneEnded,
-    /// This one has.
-    Ended(i32),
-}
-
-/// Looks for an ended child and leaves it as it is.
-pub(crate) fn peek_ended() -> Peek {
+/// Whether some child of ours has ended and was not reaped yet.
+pub(crate) fn some_child_ended() -> bool {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: the pointer is valid for writes.
-    if unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags) } == -1 {
-        return Peek::NoChildren;
-    }
-    // SAFETY: zeroes are a valid siginfo_t, and si_pid is what waitid fills in.
-    match unsafe { info.assume_init().si_pid() } {
-        0 => Peek::NoneEnded,
-        pid => Peek::Ended(pid),
-    }
+    // SAFETY: the pointer is valid for writes; zeroes are a valid siginfo_t, of which waitid fills in the pid.
+    unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags) == 0 && info.assume_init().si_pid() != 0 }
 }
 
 /// Our own peak of resident memory, bytes.

@@ -90,12 +90,15 @@ pub(crate) fn resolve(
     user_text: Option<&str>,
     group_text: Option<&str>,
 ) -> Result<(Option<Credentials>, Option<User>), IdentityError> {
-    let (own_uid, own_gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    if user_text.is_none() && group_text.is_none() {
+        return Ok((None, None));
+    }
+    let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let user = user_text.map(user).transpose()?;
     let group = group_text.map(group).transpose()?;
-    let uid = user.as_ref().map_or(own_uid, |user| user.uid);
-    let gid = group.or(user.as_ref().map(|user| user.gid)).unwrap_or(own_gid);
-    if (uid, gid) == (own_uid, own_gid) {
+    let uid = user.as_ref().map_or(own.0, |user| user.uid);
+    let gid = group.or(user.as_ref().map(|user| user.gid)).unwrap_or(own.1);
+    if (uid, gid) == own {
         return Ok((None, user));
     }
     let groups = match &user {

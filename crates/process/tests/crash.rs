@@ -36,7 +36,7 @@ fn orchestrates() {
         spec.cwd = dir.to_owned();
         host.launch(Launch::new(ProcessKey(number), run_id(number.into()), spec.into()));
     }
-    std::thread::sleep(Duration::from_secs(60));
+    std::thread::sleep(Duration::from_mins(1));
 }
 
 /// Runs an orchestrator in `dir` until its programs run, kills it, and returns their pids.

@@ -34,7 +34,8 @@ fn exit_codes_and_signals_are_told_apart() {
 #[test]
 fn a_report_has_cpu_time_and_the_last_lines_of_a_failure() {
     let mut fixture = Fixture::new();
-    let report = fixture.run(shell("i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done; seq 30; echo broken >&2; exit 1"));
+    let report =
+        fixture.run(shell("i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done; seq 30; echo broken >&2; exit 1"));
     assert!(report.cpu > Duration::ZERO && report.cpu <= report.lived * 2, "{report:?}");
     assert_eq!(report.log_tail.len(), 20);
     assert_eq!(report.log_tail.iter().filter(|line| *line == "broken").count(), 1);
@@ -60,7 +61,8 @@ fn a_polite_program_ends_by_the_stop_signal() {
 #[test]
 fn a_stubborn_program_is_killed_after_the_grace_period() {
     let mut fixture = Fixture::new();
-    let (key, _) = fixture.launch(service("trap '' TERM; echo up; while :; do sleep 60; done", ReadyCheck::Log("up".into())));
+    let (key, _) =
+        fixture.launch(service("trap '' TERM; echo up; while :; do sleep 60; done", ReadyCheck::Log("up".into())));
     fixture.events_until(|event| matches!(event, ProcessEvent::Ready { .. }));
     let asked = Instant::now();
     fixture.host.stop(key, IMPATIENT);
@@ -123,7 +125,8 @@ fn a_background_process_does_not_delay_the_end_by_holding_the_pipe() {
 #[test]
 fn a_stubborn_background_process_is_killed_after_the_grace_period() {
     let mut fixture = Fixture::new();
-    let report = fixture.run(shell("(trap '' TERM; echo ready; while :; do sleep 60; done) & read x <&- ; sleep 0.2; exit 4"));
+    let report =
+        fixture.run(shell("(trap '' TERM; echo ready; while :; do sleep 60; done) & read x <&- ; sleep 0.2; exit 4"));
     assert_eq!(report.status, WaitStatus::Code(4));
     assert!(report.forced, "{report:?}");
     assert_eq!(children(), Vec::<i32>::new());
@@ -167,7 +170,8 @@ fn a_daemonised_descendant_of_a_live_run_stays_until_that_ends() {
 fn a_shutdown_ends_everything_and_reports_each_exit() {
     let mut fixture = Fixture::new();
     let file = fixture.dir.path().join("pid");
-    let nobody = format!("env -i setsid sh -c 'echo $$ > {}; exec sleep 60' >/dev/null 2>&1 & sleep 60", file.display());
+    let nobody =
+        format!("env -i setsid sh -c 'echo $$ > {}; exec sleep 60' >/dev/null 2>&1 & sleep 60", file.display());
     fixture.launch(shell(&nobody));
     fixture.launch(service("trap '' TERM; echo up; while :; do sleep 60; done", ReadyCheck::Log("up".into())));
     fixture.events_until(|event| matches!(event, ProcessEvent::Ready { .. }));
@@ -189,7 +193,8 @@ fn a_shutdown_ends_everything_and_reports_each_exit() {
 fn a_second_host_in_one_process_is_refused_and_a_later_one_is_not() {
     let fixture = Fixture::new();
     let dir = tempfile::tempdir().unwrap();
-    let second = || Host::start(harness::options(dir.path(), werkpilot_core::settings::Logs::default()), Box::new(|_| {}));
+    let second =
+        || Host::start(harness::options(dir.path(), werkpilot_core::settings::Logs::default()), Box::new(|_| {}));
     assert!(matches!(second(), Err(HostError::AlreadyRunning)));
     fixture.host.shutdown(Duration::ZERO);
     assert!(second().is_ok());

@@ -93,7 +93,7 @@ fn a_watchdog_that_is_patted_does_not_expire_and_counts_from_readiness() {
     assert_eq!(events, [ProcessEvent::Ready { key }]);
 
     let mut spec = speaker(&["READY=1", "WATCHDOG=trigger"], ReadyCheck::Notify);
-    service_part(&mut spec).health = Some(watchdog(Duration::from_secs(60)));
+    service_part(&mut spec).health = Some(watchdog(Duration::from_mins(1)));
     let (key, events) = events_of(&mut fixture, spec);
     assert_eq!(events, [ProcessEvent::Ready { key }, ProcessEvent::WatchdogExpired { key }]);
     fixture.finish();

@@ -34,8 +34,14 @@ fn the_environment_is_exactly_what_is_promised() {
 
     let mut found = pairs(&fixture.log_texts());
     let expected = [
-        ("FROM_FILE", "file"), ("FROM_ENV", "env"), ("BOTH", "env"), ("PASSWORD", "s3cret"), ("NATS_URL", "nats://x"),
-        ("AGENT_NAME", "agent"), ("WERKPILOT_RUN_ID", run.as_str()), ("WERKPILOT_ATTEMPT", "2"),
+        ("FROM_FILE", "file"),
+        ("FROM_ENV", "env"),
+        ("BOTH", "env"),
+        ("PASSWORD", "s3cret"),
+        ("NATS_URL", "nats://x"),
+        ("AGENT_NAME", "agent"),
+        ("WERKPILOT_RUN_ID", run.as_str()),
+        ("WERKPILOT_ATTEMPT", "2"),
         ("WERKPILOT_SCHEDULED_TIME", "2023-11-14T22:13:20.000Z"),
     ];
     for (name, value) in expected {
@@ -193,7 +199,8 @@ fn children_get_the_limit_of_open_files_that_we_had() {
     let mut fixture = Fixture::new();
     let resource = rustix::process::Resource::Nofile;
     let limit = rustix::process::getrlimit(resource);
-    rustix::process::setrlimit(resource, rustix::process::Rlimit { current: Some(777), maximum: limit.maximum }).unwrap();
+    rustix::process::setrlimit(resource, rustix::process::Rlimit { current: Some(777), maximum: limit.maximum })
+        .unwrap();
     let (before, after) = werkpilot_process::limits::raise_open_files();
     assert_eq!(before, 777);
     assert_eq!(Some(after), limit.maximum.or(Some(u64::MAX)));

@@ -1,6 +1,6 @@
 //! The one place that reads clocks.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use werkpilot_core::time::{Clocks, Moment, Timestamp};
 
@@ -30,6 +30,12 @@ impl Clock {
     pub fn wall() -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Since a point on the wall clock, finer than a [`Timestamp`] has it; zero if it is still to come.
+    pub fn wall_since(past: Timestamp) -> Duration {
+        let past = UNIX_EPOCH + Duration::from_millis(u64::try_from(past.as_millis()).unwrap_or(0));
+        SystemTime::now().duration_since(past).unwrap_or_default()
     }
 
     /// The instant of a moment, for timers.

@@ -122,6 +122,17 @@ pub struct House {
     pub boot_report: RefCell<Option<Event>>,
     /// Seeds of what is made later.
     pub seed: Cell<u64>,
+    /// How late the last batch of the schedule was; changed by the queue.
+    pub schedule_lag: Cell<Option<ScheduleLag>>,
+}
+
+/// How late a batch of the schedule was in the queue.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScheduleLag {
+    /// Executions of the batch.
+    pub entries: u32,
+    /// From the time that the last of them was scheduled for until all were in the queue.
+    pub lag: std::time::Duration,
 }
 
 /// Where the orchestrator is in its life.

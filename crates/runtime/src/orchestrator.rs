@@ -135,6 +135,7 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
         layers: RefCell::new(Vec::new()),
         boot_report: RefCell::new(None),
         seed: Cell::new(seed),
+        schedule_lag: Cell::new(None),
     });
     if let Some(events) = events {
         actix::spawn(router::route(house.clone(), events));

@@ -1,1 +1,28 @@
-//! Werkpilot.
+//! Werkpilot as a program uses it: one binary, and the pieces that it is made of for programs that embed it.
+//!
+//! # Theory of operation
+//!
+//! ```text
+//!  Source ──load──▶ Loaded ─┐
+//!                           ├─▶ Orchestrator::start ──▶ Handle (runtime) ◀── HTTP, control socket (web)
+//!  StateDir (locked) ───────┘            ▲    ▲
+//!                              signals ──┘    └── changed files
+//! ```
+//!
+//! [`run`] does all of it and returns when the fleet is down: what `werkpilot up` does. A program that has an actix
+//! `System` of its own calls [`Orchestrator::start`] in it.
+//!
+//! Invariant: nothing is started before the files are read without fault, the state folder is ours, and both listeners
+//! are bound.
+
+pub mod logging;
+mod orchestrator;
+mod runtime_dir;
+mod signals;
+mod source;
+pub mod state;
+mod systemd;
+mod watch;
+
+pub use orchestrator::{Options, Orchestrator, RunError, StartError, Summary, run};
+pub use source::{ConfigInEffect, Source};

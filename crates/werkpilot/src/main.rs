@@ -1,1 +1,150 @@
-fn main() {}
+//! The command line: parses, hands over to one file per command, and tells what went wrong, once.
+
+mod client;
+mod commands;
+mod failure;
+mod find;
+mod output;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use commands::{agents, check, config, control, dlq, down, generate, logs, plan, queue, run, status, up, why};
+use failure::{Code, Failure};
+
+/// Page-sized pieces of a thousand agents come and go; jemalloc gives them back, and tells the memory monitor how much
+/// is live. Its settings are in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Werkpilot boots, schedules, supervises and connects a fleet of agents.
+///
+/// An agent is any program: it is described in a registry (a folder of TOML files), started in the order of its
+/// dependencies, run when it is due, restarted or retried when it fails, and stopped with all its children. `up` starts
+/// the fleet; the other commands talk to the running orchestrator over its control socket.
+#[derive(Debug, Parser)]
+#[command(name = "werkpilot", version, max_term_width = 100, disable_help_subcommand = true, after_long_help = EPILOGUE)]
+struct Cli {
+    #[command(flatten)]
+    options: GlobalOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EPILOGUE: &str = "\
+Which orchestrator is meant:
+  The one whose state folder is named by --config FILE (its state.dir), else by --state-dir DIR or
+  WERKPILOT_STATE_DIR, else the nearest .werkpilot upwards from the current folder, else
+  /var/lib/werkpilot.
+
+Exit codes:
+    0  done                                 73  the state folder can't be made or written to
+    1  run --wait: it did not succeed       74  reading or writing failed
+   64  wrong use of the command line        75  refused now (queue full, state folder in use)
+   66  no such agent, execution or file     77  not allowed
+   69  no orchestrator runs, or the         78  faults in registry or settings
+       port of its dashboard is taken      124  run --wait: it timed out
+   70  a fault of Werkpilot itself
+
+Examples:
+  werkpilot up --registry registry          Start the fleet of a folder.
+  werkpilot status                          See how it is, and what needs attention.
+  werkpilot why agent-sales                 See why an agent is as it is.
+  werkpilot run report --wait               Run a job, and wait for its end.";
+
+/// Options that every command has.
+#[derive(Clone, Debug, Default, Args)]
+pub struct GlobalOptions {
+    /// The settings file; without it, werkpilot.toml in the current folder is read if it is there.
+    #[arg(long, global = true, value_name = "FILE", env = "WERKPILOT_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+    /// The state folder: where the orchestrator keeps its state and its control socket.
+    #[arg(long, global = true, value_name = "DIR", env = "WERKPILOT_STATE_DIR", hide_env_values = true)]
+    state_dir: Option<PathBuf>,
+    /// Answer in JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Args),
+    Down(down::Args),
+    Check(check::Args),
+    Status(status::Args),
+    Agents(agents::Args),
+    Start(control::StartArgs),
+    Stop(control::StopArgs),
+    Restart(control::RestartArgs),
+    Enable(control::EnableArgs),
+    Disable(control::DisableArgs),
+    Pause(control::PauseArgs),
+    Resume(control::ResumeArgs),
+    Run(run::Args),
+    Logs(logs::Args),
+    Queue(queue::Args),
+    #[command(subcommand)]
+    Dlq(dlq::Command),
+    Why(why::Args),
+    Next(plan::NextArgs),
+    Graph(plan::GraphArgs),
+    Config(config::Args),
+    Schema(generate::SchemaArgs),
+    Reload(control::ReloadArgs),
+    Completions(generate::CompletionsArgs),
+    Man(generate::ManArgs),
+}
+
+impl Command {
+    fn run(self, context: &commands::Context) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Up(args) => up::run(args, context),
+            Self::Down(args) => down::run(&args, context),
+            Self::Check(args) => check::run(&args, context),
+            Self::Status(args) => status::run(&args, context),
+            Self::Agents(args) => agents::run(&args, context),
+            Self::Start(args) => control::start(&args, context),
+            Self::Stop(args) => control::stop(&args, context),
+            Self::Restart(args) => control::restart(&args, context),
+            Self::Enable(args) => control::enable(&args, context),
+            Self::Disable(args) => control::disable(&args, context),
+            Self::Pause(args) => control::pause(&args, context),
+            Self::Resume(args) => control::resume(&args, context),
+            Self::Run(args) => run::run(&args, context),
+            Self::Logs(args) => logs::run(&args, context),
+            Self::Queue(args) => queue::run(&args, context),
+            Self::Dlq(command) => dlq::run(&command, context),
+            Self::Why(args) => why::run(&args, context),
+            Self::Next(args) => plan::next(&args, context),
+            Self::Graph(args) => plan::graph(&args, context),
+            Self::Config(args) => config::run(&args, context),
+            Self::Schema(args) => generate::schema(&args, context),
+            Self::Reload(args) => control::reload(&args, context),
+            Self::Completions(args) => generate::completions(&args, context),
+            Self::Man(args) => generate::man(&args, context),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { Code::Usage.into() } else { ExitCode::SUCCESS };
+            // A closed terminal is no reason to panic.
+            let _ = error.print();
+            return code;
+        }
+    };
+    let json = cli.options.json;
+    match cli.command.run(&commands::Context::new(cli.options)) {
+        Ok(code) => code,
+        Err(failure) => {
+            use std::io::Write;
+            let _ = std::io::stderr().write_all(failure.render(json).as_bytes());
+            failure.code.into()
+        }
+    }
+}

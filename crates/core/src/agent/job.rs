@@ -1,17 +1,19 @@
 //! The attempts of a job that are in progress.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Action, Core, Event, Launch, ProcessEnd, ProcessKey, attempt, ended};
 use crate::backoff::{RetryDecision, retry};
 use crate::breaker::BreakerEvent;
 use crate::dead_letters::Attempt;
-use crate::dispatcher::{Ended, Event as ToDispatcher, Grant};
+use crate::dispatcher::{Ended, Event as ToDispatcher, Gate, Grant};
 use crate::event::{End, Event as Fact};
 use crate::exit::{Exit, SpawnFailure, SpawnFailureKind};
 use crate::ids::RunId;
 use crate::queue::RunKey;
 use crate::reason::Reason;
+use crate::spec::AgentSpec;
 use crate::time::{Clocks, Moment, Timestamp};
 
 /// First delay after the machine was short of something; doubles up to [`SHORTAGE_CAP`].
@@ -30,6 +32,8 @@ struct InProgress {
     key: RunKey,
     run: RunId,
     attempt: u32,
+    /// What it was launched with: a new definition concerns the next one.
+    spec: Arc<AgentSpec>,
     process: ProcessKey,
     launched_at: Timestamp,
     running: bool,
@@ -77,7 +81,7 @@ impl Jobs {
                 let found = self.attempts.iter_mut().find(|attempt| attempt.key == key);
                 // An execution that ended meanwhile has reported so already.
                 if let Some(attempt) = found {
-                    end_attempt(core, attempt, Ending::Cancelled(reason), out);
+                    end_attempt(attempt, Ending::Cancelled(reason), out);
                 }
             }
             Event::Started { process, pid } => self.started(core, process, pid, now, out),
@@ -88,28 +92,21 @@ impl Jobs {
         }
     }
 
-    pub fn deadline(&mut self, core: &Core, now: Clocks, out: &mut Vec<Action>) {
+    pub fn deadline(&mut self, now: Clocks, out: &mut Vec<Action>) {
         let over = |attempt: &&mut InProgress| attempt.ending.is_none() && attempt.timeout_at.is_some_and(|at| at <= now.steady);
         for attempt in self.attempts.iter_mut().filter(over) {
-            end_attempt(core, attempt, Ending::TimedOut, out);
+            end_attempt(attempt, Ending::TimedOut, out);
         }
     }
 
-    pub fn end_all(&mut self, core: &Core, reason: &Reason, out: &mut Vec<Action>) {
+    pub fn end_all(&mut self, reason: &Reason, out: &mut Vec<Action>) {
         for attempt in &mut self.attempts {
-            end_attempt(core, attempt, Ending::Cancelled(reason.clone()), out);
+            end_attempt(attempt, Ending::Cancelled(reason.clone()), out);
         }
     }
 
     fn granted(&mut self, core: &mut Core, grant: Grant, now: Clocks, out: &mut Vec<Action>) {
-        let closed = if core.removed {
-            Some((End::Cancelled, Reason::Removed))
-        } else if core.draining {
-            Some((End::Interrupted, Reason::ShuttingDown))
-        } else {
-            None
-        };
-        if let Some((end, reason)) = closed {
+        if let Some((end, reason)) = closed(core, grant.attempt) {
             out.push(ended(Ended::without_process(grant.key, end, reason)));
             return;
         }
@@ -118,6 +115,7 @@ impl Jobs {
             key: grant.key,
             run: grant.run,
             attempt: grant.attempt,
+            spec: core.spec.clone(),
             process,
             launched_at: now.wall,
             running: false,
@@ -149,7 +147,7 @@ impl Jobs {
             pid,
         }));
         if attempt.ending.is_some() {
-            out.push(Action::StopProcess { process, policy: core.spec.stop });
+            out.push(Action::StopProcess { process, policy: attempt.spec.stop });
         }
     }
 
@@ -168,7 +166,7 @@ impl Jobs {
     ) {
         let Some(this) = self.take(process) else { return };
         if let Some(Ending::Cancelled(reason)) = this.ending {
-            out.push(ended(Ended::without_process(this.key, end_of_cancelled(&reason), reason)));
+            out.push(ended(Ended::without_process(this.key, end_of_cancelled(&reason, this.attempt > 1), reason)));
             return;
         }
         let record = attempt(this.attempt, this.launched_at, Duration::ZERO, Exit::SpawnFailed(failure.clone()));
@@ -177,7 +175,9 @@ impl Jobs {
                 let delay = shortage_delay(self.shortages);
                 self.shortages += 1;
                 let reason = Reason::Exited { exit: Exit::SpawnFailed(failure) };
-                out.push(restarting(core, this.attempt, delay, reason.clone()));
+                if !core.leaves() {
+                    out.push(restarting(core, this.attempt, delay, reason.clone()));
+                }
                 let (key, counted, attempt) = (this.key, false, None);
                 out.push(Action::Dispatcher(ToDispatcher::Retry { key, delay, counted, attempt, reason }));
             }
@@ -197,6 +197,9 @@ impl Jobs {
 
     fn exited(&mut self, core: &mut Core, process: ProcessKey, end: ProcessEnd, now: Clocks, out: &mut Vec<Action>) {
         let Some(this) = self.take(process) else { return };
+        // It ran, also if the word that it was started comes later than the word of its end, or never.
+        self.missing = false;
+        self.shortages = 0;
         let exit = match this.ending {
             Some(Ending::TimedOut) => Exit::TimedOut,
             _ => end.exit.clone(),
@@ -211,12 +214,12 @@ impl Jobs {
                 reason: reason.clone(),
             };
             out.push(Action::Emit(stopped));
-            let mut report = Ended::without_process(this.key, end_of_cancelled(reason), reason.clone());
+            let mut report = Ended::without_process(this.key, end_of_cancelled(reason, true), reason.clone());
             report.exit = Some(exit);
             report.attempt = Some(record);
             report.peak_rss_bytes = end.peak_rss_bytes;
             out.push(ended(report));
-        } else if exit.is_success(&core.spec.success_codes) {
+        } else if exit.is_success(&this.spec.success_codes) {
             let _ = core.breaker(BreakerEvent::Succeeded, now.steady, out);
             out.push(ended(Ended {
                 key: this.key,
@@ -244,12 +247,12 @@ impl Jobs {
     ) {
         let exit = record.exit.clone();
         out.push(failed(core, this, exit.clone()));
-        let Some(job) = core.spec.job() else { return };
+        let Some(job) = this.spec.job() else { return };
         let timeout = job.timeout;
         match retry(&job.retry, this.attempt, &exit, core.dice.unit()) {
             RetryDecision::Again { delay } => {
                 let reason = Reason::Exited { exit };
-                if !core.draining {
+                if !core.leaves() {
                     out.push(restarting(core, this.attempt, delay, reason.clone()));
                 }
                 let (key, counted, attempt) = (this.key, true, Some(record));
@@ -262,6 +265,7 @@ impl Jobs {
                     _ => (End::Failed, reason),
                 };
                 let (log_tail, peak_rss_bytes) = end.map_or((Vec::new(), 0), |end| (end.log_tail, end.peak_rss_bytes));
+                let _ = core.breaker(BreakerEvent::DeadLetter, now.steady, out);
                 out.push(ended(Ended {
                     key: this.key,
                     end: end_word,
@@ -272,7 +276,6 @@ impl Jobs {
                     log_tail,
                     peak_rss_bytes,
                 }));
-                let _ = core.breaker(BreakerEvent::DeadLetter, now.steady, out);
             }
         }
     }
@@ -300,18 +303,33 @@ impl Ended {
     }
 }
 
-/// What the shutdown cut off is interrupted; everything else that we end is cancelled.
-fn end_of_cancelled(reason: &Reason) -> End {
-    if *reason == Reason::ShuttingDown { End::Interrupted } else { End::Cancelled }
+/// What was started and cut off by the shutdown is interrupted; everything else that we end is cancelled.
+fn end_of_cancelled(reason: &Reason, ran: bool) -> End {
+    if ran && *reason == Reason::ShuttingDown { End::Interrupted } else { End::Cancelled }
 }
 
-fn end_attempt(core: &Core, attempt: &mut InProgress, ending: Ending, out: &mut Vec<Action>) {
+/// Why a grant comes too late, if it does: between the dispatcher's look at the gate and now it was closed.
+fn closed(core: &Core, attempt: u32) -> Option<(End, Reason)> {
+    let ran = attempt > 1;
+    if core.removed {
+        return Some((End::Cancelled, Reason::Removed));
+    }
+    if core.draining {
+        return Some((end_of_cancelled(&Reason::ShuttingDown, ran), Reason::ShuttingDown));
+    }
+    match core.gate() {
+        Gate::Closed { reason, .. } => Some((if ran { End::Cancelled } else { End::Skipped }, reason)),
+        Gate::Open | Gate::HalfOpen => None,
+    }
+}
+
+fn end_attempt(attempt: &mut InProgress, ending: Ending, out: &mut Vec<Action>) {
     if attempt.ending.is_some() {
         return; // It is being ended already: the first cause counts.
     }
     attempt.ending = Some(ending);
     if attempt.running {
-        out.push(Action::StopProcess { process: attempt.process, policy: core.spec.stop });
+        out.push(Action::StopProcess { process: attempt.process, policy: attempt.spec.stop });
     }
 }
 

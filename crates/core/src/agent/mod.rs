@@ -6,207 +6,32 @@
 //!
 //! The agent asks the dispatcher for every start and gets a grant; the dispatcher knows nothing of processes.
 
+mod command;
 mod job;
+mod messages;
 mod service;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use messages::{Action, Command, Event, InstanceView, Launch, ProcessEnd, ProcessKey};
+
 use crate::backoff::Dice;
 use crate::breaker::{AgentBreaker, BreakerAction, BreakerEvent, BreakerState};
 use crate::dead_letters::Attempt;
-use crate::dispatcher::{Ended, Event as ToDispatcher, Gate, Grant};
+use crate::dispatcher::{Ended, Event as ToDispatcher, Gate};
 use crate::event::Event as Fact;
-use crate::exit::{Exit, SpawnFailure};
-use crate::ids::{AgentIndex, RunId};
+use crate::exit::Exit;
+use crate::ids::AgentIndex;
 use crate::queue::RunKey;
 use crate::reason::Reason;
 use crate::settings::Breaker;
-use crate::spec::{AgentSpec, Kind, StopPolicy};
+use crate::spec::{AgentSpec, Kind, OnLost, Priority, RestartPolicy, StopPolicy};
 use crate::status::Status;
 use crate::time::{Clocks, Moment, Timestamp};
 
 use job::Jobs;
 use service::Service;
-
-/// A process of an agent, unique while the orchestrator runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProcessKey {
-    /// Whose.
-    pub agent: AgentIndex,
-    /// Which, counted from 1.
-    pub serial: u32,
-}
-
-/// How a process ended, as the operating system tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessEnd {
-    /// `Clean`, `Code` or `Signal`.
-    pub exit: Exit,
-    /// From start to the end of the leader.
-    pub lived: Duration,
-    /// Whether SIGKILL was needed.
-    pub forced: bool,
-    /// Peak memory in bytes.
-    pub peak_rss_bytes: u64,
-    /// Last lines of its output.
-    pub log_tail: Vec<String>,
-}
-
-/// What a person, the API or the department asks of an agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Take part again; a service starts.
-    Start {
-        /// Whether unhealthy dependencies are overridden.
-        force: bool,
-    },
-    /// End what runs and take no triggers until `Start`.
-    Stop,
-    /// End what runs and start it again.
-    Restart,
-    /// Take part again after `Disable` or a breaker.
-    Enable,
-    /// Take part in nothing.
-    Disable,
-    /// Clear breakers before a manual execution.
-    PrepareManualRun,
-}
-
-/// What an agent is told.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// Its boot layer is reached.
-    Boot,
-    /// The dispatcher lets it start a program.
-    Granted(Grant),
-    /// An execution is to be ended.
-    CancelRun {
-        /// Which.
-        key: RunKey,
-        /// Why.
-        reason: Reason,
-    },
-    /// A launched process runs.
-    Started {
-        /// Which.
-        process: ProcessKey,
-        /// Its pid.
-        pid: i32,
-    },
-    /// A launched process could not be started.
-    SpawnFailed {
-        /// Which.
-        process: ProcessKey,
-        /// Why.
-        failure: SpawnFailure,
-    },
-    /// A process said, or was found, to be ready.
-    Ready {
-        /// Which.
-        process: ProcessKey,
-    },
-    /// A process hangs, or its probes fail.
-    Unhealthy {
-        /// Which.
-        process: ProcessKey,
-        /// Why.
-        reason: Reason,
-    },
-    /// Its probes pass again.
-    HealthyAgain {
-        /// Which.
-        process: ProcessKey,
-    },
-    /// A process has ended, and its tree with it.
-    Exited {
-        /// Which.
-        process: ProcessKey,
-        /// How.
-        end: ProcessEnd,
-    },
-    /// Another service of its department was restarted.
-    GroupRestart {
-        /// The reason to show.
-        reason: Reason,
-    },
-    /// The registry defines it anew.
-    Redefine(Arc<AgentSpec>),
-    /// The thresholds changed.
-    Configure(Breaker),
-    /// The registry has it no more.
-    Remove,
-    /// The orchestrator goes down: nothing is restarted from now on.
-    Drain,
-    /// Its service is to stop (shutdown, step 3).
-    StopService,
-    /// Everything is to end (shutdown, step 4).
-    Terminate,
-    /// [`Agent::next_deadline`] is over.
-    DeadlineReached,
-}
-
-/// What an agent answers.
-#[derive(Clone, Debug)]
-#[must_use]
-pub enum Action {
-    /// Start a process.
-    Launch(Launch),
-    /// Stop signal to its group, and after the time-out SIGKILL.
-    StopProcess {
-        /// Which.
-        process: ProcessKey,
-        /// How.
-        policy: StopPolicy,
-    },
-    /// Tell the dispatcher.
-    Dispatcher(ToDispatcher),
-    /// Look for its readiness by probing.
-    WatchReadiness {
-        /// Whose.
-        process: ProcessKey,
-    },
-    /// Probe its health.
-    WatchHealth {
-        /// Whose.
-        process: ProcessKey,
-    },
-    /// Probe it no more.
-    Unwatch {
-        /// Whom.
-        process: ProcessKey,
-    },
-    /// Tell everybody.
-    Emit(Fact),
-    /// One of its instances is being restarted after it ended: its department may restart others.
-    GroupMemberRestarting,
-    /// A service is ready or will not become so by itself: the boot need not wait for it.
-    BootSettled {
-        /// Whether it is ready.
-        ready: bool,
-    },
-    /// No process of it is alive, and none will be started (while draining or after removal).
-    AllEnded,
-}
-
-/// What is to be started.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Launch {
-    /// The process's key.
-    pub process: ProcessKey,
-    /// The execution, or the life of a service.
-    pub run: RunId,
-    /// Number of the attempt, from 1.
-    pub attempt: u32,
-    /// Which instance of a service; 0 for a job.
-    pub instance: u16,
-    /// What is run.
-    pub spec: Arc<AgentSpec>,
-    /// The time that it was scheduled for.
-    pub scheduled_for: Option<Timestamp>,
-    /// What it gets on stdin.
-    pub payload: Option<Arc<[u8]>>,
-}
 
 /// What the programs of an agent do: by kind.
 #[derive(Debug)]
@@ -247,9 +72,14 @@ impl Core {
         ProcessKey { agent: self.index, serial: self.last_serial }
     }
 
+    /// Whether it is on its way out: nothing is started any more.
+    fn leaves(&self) -> bool {
+        self.draining || self.removed
+    }
+
     /// Whether something may be started on its own account.
     fn takes_part(&self) -> bool {
-        self.disabled.is_none() && !self.stopped && !self.draining && !self.removed && self.booted
+        self.booted && !self.leaves() && !matches!(self.gate(), Gate::Closed { .. })
     }
 
     fn breaker_open(&self) -> bool {
@@ -347,7 +177,13 @@ impl Agent {
             Body::Job(jobs) => jobs.next_deadline(),
             Body::Service(service) => service.next_deadline(&self.core),
         };
-        body.into_iter().chain(self.core.breaker.next_deadline()).min()
+        let trial = self.core.breaker.next_deadline().filter(|_| !self.core.leaves());
+        body.into_iter().chain(trial).min()
+    }
+
+    /// Whether it takes executions, as the dispatcher is told with every change. Open, for who was told nothing.
+    pub fn gate(&self) -> Gate {
+        self.core.gate()
     }
 
     /// The views of a service's instances; empty for a job.
@@ -365,19 +201,21 @@ impl Agent {
 
     /// The one place where state changes; [`Agent::command`] is the same for what expects an answer.
     pub fn on(&mut self, event: Event, now: Clocks, out: &mut Vec<Action>) {
+        let begin = out.len();
         let had_processes = self.has_processes();
+        let asked_to_leave = matches!(event, Event::Drain | Event::StopService | Event::Terminate | Event::Remove);
         match event {
-            Event::Boot => self.boot(now, out),
-            Event::Drain => self.core.draining = true,
-            Event::Redefine(spec) => self.redefine(spec, now, out),
+            Event::Boot => self.boot(out),
+            Event::Drain => self.drain(out),
+            Event::Redefine(spec) => self.redefine(spec, out),
             Event::Configure(breaker) => self.core.breaker.configure(&breaker),
             Event::Remove => {
                 self.core.removed = true;
-                self.end_everything(&Reason::Removed, now, out);
+                self.end_everything(&Reason::Removed, out);
             }
             Event::Terminate => {
                 self.core.draining = true;
-                self.end_everything(&Reason::ShuttingDown, now, out);
+                self.end_everything(&Reason::ShuttingDown, out);
             }
             Event::DeadlineReached => self.deadline(now, out),
             other => match &mut self.body {
@@ -385,9 +223,8 @@ impl Agent {
                 Body::Service(service) => service.on(&mut self.core, other, now, out),
             },
         }
-        self.announce(out);
-        let leaving = self.core.draining || self.core.removed;
-        if leaving && had_processes && !self.has_processes() {
+        self.announce(begin, out);
+        if self.core.leaves() && !self.has_processes() && (had_processes || asked_to_leave) {
             out.push(Action::AllEnded);
         }
     }
@@ -397,8 +234,9 @@ impl Agent {
     /// # Errors
     /// The reason for which the agent can't do it in its present state.
     pub fn command(&mut self, command: &Command, by: &str, now: Clocks, out: &mut Vec<Action>) -> Result<String, Reason> {
+        let begin = out.len();
         let answer = self.carry_out(command, by, now, out);
-        self.announce(out);
+        self.announce(begin, out);
         answer
     }
 
@@ -409,154 +247,81 @@ impl Agent {
         }
     }
 
-    fn boot(&mut self, now: Clocks, out: &mut Vec<Action>) {
+    fn boot(&mut self, out: &mut Vec<Action>) {
         if std::mem::replace(&mut self.core.booted, true) {
             return;
         }
         if let Body::Service(service) = &mut self.body {
-            service.start_all(&self.core, false, false, now, out);
+            service.start_all(&self.core, false, false, out);
             if !self.core.takes_part() {
-                out.push(Action::BootSettled { ready: false });
+                service.settle(out);
             }
+        }
+    }
+
+    /// What runs may end by itself; what only waits to be started does not start any more.
+    fn drain(&mut self, out: &mut Vec<Action>) {
+        self.core.draining = true;
+        if let Body::Service(service) = &mut self.body {
+            service.drop_plans(&self.core, &Reason::ShuttingDown, out);
         }
     }
 
     fn deadline(&mut self, now: Clocks, out: &mut Vec<Action>) {
-        if self.core.breaker.next_deadline().is_some_and(|at| at <= now.steady) {
+        if self.core.breaker.next_deadline().is_some_and(|at| at <= now.steady) && !self.core.leaves() {
             let action = self.core.breaker(BreakerEvent::DeadlineReached, now.steady, out);
             if let (BreakerAction::HalfOpened, Body::Service(service)) = (action, &mut self.body) {
-                service.start_all(&self.core, true, false, now, out);
+                service.start_all(&self.core, true, false, out);
             }
         }
         match &mut self.body {
-            Body::Job(jobs) => jobs.deadline(&self.core, now, out),
+            Body::Job(jobs) => jobs.deadline(now, out),
             Body::Service(service) => service.deadline(&mut self.core, now, out),
         }
     }
 
-    fn redefine(&mut self, spec: Arc<AgentSpec>, now: Clocks, out: &mut Vec<Action>) {
-        let was_enabled = self.core.spec.enabled;
-        let (enabled, name) = (spec.enabled, spec.name.clone());
-        self.core.spec = spec;
-        if was_enabled && !enabled {
-            self.core.disabled = Some((Status::Disabled, Reason::DisabledInRegistry));
-            out.push(Action::Emit(Fact::AgentDisabled { agent: name, reason: Reason::DisabledInRegistry }));
-        } else if enabled && matches!(self.core.disabled, Some((_, Reason::DisabledInRegistry))) {
+    fn redefine(&mut self, spec: Arc<AgentSpec>, out: &mut Vec<Action>) {
+        let old = std::mem::replace(&mut self.core.spec, spec);
+        if old.job().is_some() != self.core.spec.job().is_some() {
+            // One of the other kind is another agent: the fleet takes this one out and a new one in.
+            self.core.spec = old;
+            return;
+        }
+        let (enabled, agent) = (self.core.spec.enabled, self.core.spec.name.clone());
+        let by_registry = matches!(self.core.disabled, Some((_, Reason::DisabledInRegistry)));
+        let switched_on = enabled && by_registry;
+        if switched_on {
             self.core.disabled = None;
-            out.push(Action::Emit(Fact::AgentEnabled { agent: name, reason: Reason::ConfigChanged }));
+            out.push(Action::Emit(Fact::AgentEnabled { agent, reason: Reason::ConfigChanged }));
+        } else if old.enabled && !enabled && !matches!(self.core.disabled, Some((Status::Disabled, _))) {
+            let reason = Reason::DisabledInRegistry;
+            self.core.disabled = Some((Status::Disabled, reason.clone()));
+            out.push(Action::Emit(Fact::AgentDisabled { agent, reason }));
         }
         if let Body::Service(service) = &mut self.body {
             if self.core.disabled.is_some() {
                 service.stop_all(&self.core, &Reason::DisabledInRegistry, out);
-            } else {
-                service.redefined(&self.core, now, out);
             }
+            let changed = switched_on || what_runs(&old) != what_runs(&self.core.spec);
+            service.redefined(&self.core, changed, out);
         }
     }
 
-    fn end_everything(&mut self, reason: &Reason, now: Clocks, out: &mut Vec<Action>) {
+    fn end_everything(&mut self, reason: &Reason, out: &mut Vec<Action>) {
         match &mut self.body {
-            Body::Job(jobs) => jobs.end_all(&self.core, reason, out),
+            Body::Job(jobs) => jobs.end_all(reason, out),
             Body::Service(service) => service.stop_all(&self.core, reason, out),
         }
-        let _ = now;
-        if !self.has_processes() {
-            out.push(Action::AllEnded);
-        }
     }
 
-    fn carry_out(&mut self, command: &Command, by: &str, now: Clocks, out: &mut Vec<Action>) -> Result<String, Reason> {
-        if self.core.draining {
-            return Err(Reason::ShuttingDown);
-        }
-        if self.core.removed {
-            return Err(Reason::Removed);
-        }
-        let name = self.core.spec.name.clone();
-        let asked = Reason::ByOperator { by: by.to_owned() };
-        match command {
-            Command::Start { force } => {
-                self.clear_what_an_operator_may(now, out)?;
-                self.core.stopped = false;
-                match &mut self.body {
-                    Body::Service(service) if service.all_alive() => Ok(format!("{name} runs already")),
-                    Body::Service(service) => {
-                        service.start_all(&self.core, false, *force, now, out);
-                        Ok(format!("{name} is being started"))
-                    }
-                    Body::Job(_) => {
-                        Ok(format!("{name} takes triggers again; run it at once with `werkpilot run {name}`"))
-                    }
-                }
-            }
-            Command::Stop => {
-                let again = std::mem::replace(&mut self.core.stopped, true);
-                match &mut self.body {
-                    Body::Job(jobs) => jobs.end_all(&self.core, &asked, out),
-                    Body::Service(service) => service.stop_all(&self.core, &asked, out),
-                }
-                Ok(if again { format!("{name} was stopped already") } else { format!("{name} is being stopped") })
-            }
-            Command::Restart => {
-                self.clear_what_an_operator_may(now, out)?;
-                self.core.stopped = false;
-                match &mut self.body {
-                    Body::Service(service) => service.restart_all(&self.core, &asked, false, now, out),
-                    Body::Job(jobs) => jobs.end_all(&self.core, &asked, out),
-                }
-                Ok(format!("{name} is being restarted"))
-            }
-            Command::Enable => {
-                let was = self.core.gate();
-                self.core.disabled = None;
-                let _ = self.core.breaker(BreakerEvent::Reset, now.steady, out);
-                if !matches!(was, Gate::Closed { status, .. } if status.is_disabled()) {
-                    return Ok(format!("{name} was enabled already"));
-                }
-                out.push(Action::Emit(Fact::AgentEnabled { agent: name.clone(), reason: asked }));
-                if let Body::Service(service) = &mut self.body {
-                    service.start_all(&self.core, false, false, now, out);
-                }
-                Ok(format!("{name} is enabled"))
-            }
-            Command::Disable => {
-                if matches!(self.core.disabled, Some((Status::Disabled, _))) {
-                    return Ok(format!("{name} was disabled already"));
-                }
-                self.core.disabled = Some((Status::Disabled, asked.clone()));
-                out.push(Action::Emit(Fact::AgentDisabled { agent: name.clone(), reason: asked.clone() }));
-                if let Body::Service(service) = &mut self.body {
-                    service.stop_all(&self.core, &asked, out);
-                }
-                Ok(format!("{name} is disabled"))
-            }
-            Command::PrepareManualRun => {
-                if matches!(self.body, Body::Service(_)) {
-                    return Ok(format!("{name} is a service"));
-                }
-                self.clear_what_an_operator_may(now, out)?;
-                Ok(String::new())
-            }
-        }
-    }
-
-    /// A manual start clears breakers and disabled-by states; what was switched off on purpose stays so.
-    fn clear_what_an_operator_may(&mut self, now: Clocks, out: &mut Vec<Action>) -> Result<(), Reason> {
-        if let Some((Status::Disabled, reason)) = &self.core.disabled {
-            let why = format!("{reason}; switch it on with `werkpilot enable {}`", self.core.spec.name);
-            return Err(Reason::Disabled { status: Status::Disabled, why });
-        }
-        self.core.disabled = None;
-        let _ = self.core.breaker(BreakerEvent::Reset, now.steady, out);
-        Ok(())
-    }
-
-    fn announce(&mut self, out: &mut Vec<Action>) {
+    /// Tells what changed since it was told last. The gate goes before the step's other actions: once it is closed, the
+    /// end of an execution must not let the next one in.
+    fn announce(&mut self, begin: usize, out: &mut Vec<Action>) {
         let agent = self.core.index;
         let gate = self.core.gate();
         if gate != self.shown.0 {
             self.shown.0 = gate.clone();
-            out.push(Action::Dispatcher(ToDispatcher::SetGate { agent, gate }));
+            out.insert(begin, Action::Dispatcher(ToDispatcher::SetGate { agent, gate }));
         }
         if let Body::Service(service) = &self.body {
             let (status, error) = service.status(&self.core);
@@ -569,25 +334,29 @@ impl Agent {
     }
 }
 
-/// One instance of a service, as pages and `why` show it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InstanceView {
-    /// Its number, from 0.
-    pub instance: u16,
-    /// Its own status.
-    pub status: Status,
-    /// Its process.
-    pub process: Option<ProcessKey>,
-    /// The id of this life.
-    pub run: Option<RunId>,
-    /// Since when it is in this state, where that means something.
-    pub since: Option<Moment>,
-    /// Automatic restarts in a row.
-    pub restarts: u32,
-    /// Why it is not running, or is being stopped.
-    pub reason: Option<Reason>,
-    /// When it is tried again.
-    pub next_attempt: Option<Moment>,
+/// The definition without what a running program does not notice: a service is restarted if the rest differs.
+fn what_runs(spec: &AgentSpec) -> AgentSpec {
+    let mut same = AgentSpec {
+        department: String::new(),
+        description: String::new(),
+        priority: Priority::Normal,
+        layer: None,
+        dependencies: Vec::new(),
+        success_codes: Vec::new(),
+        stop: StopPolicy::default(),
+        memory_max: None,
+        on_lost: OnLost::DeadLetter,
+        orphan_ttl: Duration::ZERO,
+        enabled: true,
+        ..spec.clone()
+    };
+    if let Kind::Service(service) = &mut same.kind {
+        service.restart = RestartPolicy::Always;
+        service.backoff = crate::spec::Backoff::default();
+        service.healthy_for = Duration::ZERO;
+        service.instances = 1;
+    }
+    same
 }
 
 /// The record of one attempt that has ended.

@@ -1,5 +1,6 @@
 //! What the dispatcher knows of an agent, and whether others may depend on it.
 
+use crate::event::End;
 use crate::ids::{AgentIndex, AgentName};
 use crate::queue::RunKey;
 use crate::reason::{DependencyProblem, Reason};
@@ -72,8 +73,8 @@ pub(super) struct Entry {
     pub ever_succeeded: bool,
     /// Executions that have not ended, in the order of admission; for a service the starts that wait.
     pub live: Vec<RunKey>,
-    /// The one that was started, under every overlap but `allow`.
-    pub active: Option<RunKey>,
+    /// How many of these were started; at most one under every overlap but `allow`.
+    pub started: u32,
     pub dependents: Vec<AgentIndex>,
     pub followers: Vec<AgentIndex>,
 }
@@ -102,7 +103,7 @@ impl Entry {
             ever_started: false,
             ever_succeeded: false,
             live: Vec::new(),
-            active: None,
+            started: 0,
             dependents: Vec::new(),
             followers: Vec::new(),
         }
@@ -117,9 +118,14 @@ impl Entry {
         self.defined = true;
     }
 
+    /// Forgets all but its name and what still runs.
     pub fn vacate(&mut self) {
-        self.defined = false;
-        self.profile.after = None;
+        let name = self.profile.name.clone();
+        let (live, started) = (std::mem::take(&mut self.live), self.started);
+        let dependents = std::mem::take(&mut self.dependents);
+        let followers = std::mem::take(&mut self.followers);
+        *self = Self { live, started, dependents, followers, ..Self::vacant() };
+        self.profile.name = name;
     }
 
     /// What is wrong with it for one that depends on it (product guide, section 1).
@@ -148,6 +154,17 @@ impl Entry {
 }
 
 impl Outcome {
+    /// What an end says about the agent, if it says something.
+    pub fn of(end: End, missing: bool) -> Option<Self> {
+        match end {
+            End::Succeeded => Some(Self::Succeeded),
+            End::Failed if missing => Some(Self::Missing),
+            End::Failed | End::Lost => Some(Self::Failed),
+            End::TimedOut => Some(Self::TimedOut),
+            End::Skipped | End::Refused | End::Cancelled | End::Interrupted => None,
+        }
+    }
+
     /// The status that it leaves behind, if it is one.
     pub fn as_status(self) -> Option<Status> {
         match self {

@@ -48,6 +48,8 @@ pub(super) struct Run {
     pub payload: Option<Arc<[u8]>>,
     pub attempt: u32,
     pub phase: Phase,
+    /// It has had a worker.
+    pub started: bool,
     pub turn: Option<Turn>,
     pub accepted: Moment,
     pub waiting_since: Moment,
@@ -81,6 +83,7 @@ impl Run {
             payload,
             attempt: 1,
             phase: Phase::Queued,
+            started: false,
             turn: None,
             accepted: now,
             waiting_since: now,
@@ -101,13 +104,9 @@ impl Run {
         run
     }
 
-    /// Sorts executions by admission; what has no turn yet comes last.
-    pub fn accepted_order(&self) -> (Moment, RunId) {
-        (self.accepted, self.id)
-    }
-
-    pub fn is_forced(&self) -> bool {
-        self.force
+    /// Whether it is in the queue, aside or backing off.
+    pub fn waits(&self) -> bool {
+        self.phase != Phase::Running
     }
 }
 
@@ -129,22 +128,29 @@ impl Runs {
         self.places.reserve(additional.saturating_sub(self.free.len()));
     }
 
-    pub fn insert(&mut self, run: Run) -> RunKey {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place::default());
-            u32::try_from(self.places.len() - 1).expect("fewer than 2^32 live executions")
-        });
-        let place = &mut self.places[index as usize];
-        place.generation = place.generation.wrapping_add(1);
-        place.run = Some(run);
-        RunKey { index, generation: place.generation }
+    /// The key that the next execution will have.
+    pub fn next_key(&self) -> RunKey {
+        let new = || u32::try_from(self.places.len()).expect("fewer than 2^32 live executions");
+        let index = self.free.last().copied().unwrap_or_else(new);
+        let generation = self.places.get(index as usize).map_or(0, |place| place.generation);
+        RunKey { index, generation: generation.wrapping_add(1) }
     }
 
-    pub fn remove(&mut self, key: RunKey) {
+    pub fn insert(&mut self, run: Run) -> RunKey {
+        let key = self.next_key();
+        let place = Place { generation: key.generation, run: Some(run) };
+        match self.free.pop() {
+            Some(index) => self.places[index as usize] = place,
+            None => self.places.push(place),
+        }
+        key
+    }
+
+    pub fn remove(&mut self, key: RunKey) -> Run {
         let place = &mut self.places[key.index as usize];
         debug_assert_eq!(place.generation, key.generation, "only a live execution is removed");
-        place.run = None;
         self.free.push(key.index);
+        place.run.take().expect("only a live execution is removed")
     }
 
     /// The execution behind a key that is known to be live.

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::entry::{Entry, Gate};
 use super::runs::{Park, Phase, Run};
-use super::{Dispatcher, DeadLetterDraft, Ended};
-use crate::dead_letters::Attempt;
+use super::{Dispatcher, Ended};
+use crate::dead_letters::{Attempt, DeadLetterDraft};
 use crate::exit::Exit;
 use crate::ids::{AgentIndex, AgentName, RunId};
 use crate::queue::RunKey;
@@ -84,15 +84,15 @@ impl Dispatcher {
         if let Some(status) = closed.filter(|status| status.is_disabled()) {
             return status;
         }
+        // What runs goes before what waits; of what waits the one that has been there longest.
         let mut word = None;
         for run in runs() {
-            let this = match run.phase {
-                Phase::Running if run.cancelled.is_some() => Status::Stopping,
-                Phase::Running => return Status::Running,
-                Phase::BackingOff { .. } | Phase::Parked(Park::RestartRoom) => Status::BackingOff,
-                Phase::Queued | Phase::Parked(_) => Status::Queued,
-            };
-            word = word.or(Some(this));
+            match run.phase {
+                Phase::Running if run.cancelled.is_none() => return Status::Running,
+                Phase::Running => word = Some(Status::Stopping),
+                Phase::BackingOff { .. } | Phase::Parked(Park::RestartRoom) => word = word.or(Some(Status::BackingOff)),
+                Phase::Queued | Phase::Parked(_) => word = word.or(Some(Status::Queued)),
+            }
         }
         let left_behind = || entry.outcome.and_then(super::Outcome::as_status);
         word.or(closed).or_else(left_behind).unwrap_or(Status::Idle)
@@ -191,7 +191,7 @@ impl Dispatcher {
             .filter(|(_, run)| matches!(run.phase, Phase::Parked(_) | Phase::BackingOff { .. }))
             .map(|(key, _)| key)
             .collect();
-        apart.sort_unstable_by_key(|key| self.runs.get(*key).accepted_order());
+        apart.sort_unstable_by_key(|key| (self.runs.get(*key).accepted, self.runs.get(*key).turn));
         items.extend(apart.into_iter().map(|key| self.waiting_item(key, None, now)));
         items
     }

@@ -112,7 +112,10 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text, format!("{time} 0123456789ab E two words\n"));
         let line = LogLine::parse(text.trim_end_matches('\n')).unwrap();
-        assert_eq!((line.time, line.stream, line.goes_on, line.text.as_str()), (time, LogStream::Stderr, false, "two words"));
+        assert_eq!(
+            (line.time, line.stream, line.goes_on, line.text.as_str()),
+            (time, LogStream::Stderr, false, "two words")
+        );
     }
 
     #[test]

@@ -14,8 +14,8 @@ mod tail;
 mod writer;
 
 pub use follow::{LogPosition, end_position, read_from};
-pub use line::{LogLine, LogStream};
 pub(crate) use line::push_line;
+pub use line::{LogLine, LogStream};
 pub(crate) use prune::prune;
 pub use tail::read_tail;
 pub(crate) use writer::LogBook;

@@ -169,7 +169,10 @@ mod tests {
             book.append(&agent, format!("line-{number}\n").as_bytes(), Instant::now());
         }
         let read = |name: &str| read_to_string(dir.path().join("a").join(name)).unwrap();
-        assert_eq!((read("current.log"), read("1.log"), read("2.log")), ("line-5\n".into(), "line-4\n".into(), "line-3\n".into()));
+        assert_eq!(
+            (read("current.log"), read("1.log"), read("2.log")),
+            ("line-5\n".into(), "line-4\n".into(), "line-3\n".into())
+        );
         assert_eq!(std::fs::read_dir(dir.path().join("a")).unwrap().count(), 3);
     }
 

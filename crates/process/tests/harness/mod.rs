@@ -135,9 +135,12 @@ impl Fixture {
         let report = self.host.shutdown(Duration::from_secs(5));
         assert_eq!(report.left, Vec::<i32>::new());
         assert_eq!(children(), Vec::<i32>::new(), "children are left");
-        assert!(std::fs::read_dir(self.dir.path().join("run")).unwrap().next().is_none_or(|entry| {
-            entry.unwrap().file_name() == "processes"
-        }));
+        assert!(
+            std::fs::read_dir(self.dir.path().join("run"))
+                .unwrap()
+                .next()
+                .is_none_or(|entry| { entry.unwrap().file_name() == "processes" })
+        );
         drop(self.host);
         let more: Vec<_> = open_descriptors().difference(&self.descriptors).cloned().collect();
         assert!(more.is_empty(), "descriptors are left: {more:?}");
@@ -223,7 +226,7 @@ pub fn job(argv: &[&str]) -> AgentSpec {
         memory_max: None,
         identity: Identity::default(),
         on_lost: OnLost::DeadLetter,
-        orphan_ttl: Duration::from_secs(600),
+        orphan_ttl: Duration::from_mins(10),
         enabled: true,
     }
 }
@@ -238,7 +241,7 @@ pub fn service(line: &str, check: ReadyCheck) -> AgentSpec {
     let kind = Kind::Service(ServiceSpec {
         restart: RestartPolicy::Always,
         backoff: Backoff::default(),
-        healthy_for: Duration::from_secs(600),
+        healthy_for: Duration::from_mins(10),
         ready: Ready { check, timeout: PATIENCE },
         health: None,
         max_silence: None,

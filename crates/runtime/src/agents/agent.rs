@@ -79,7 +79,7 @@ impl AgentActor {
             (answer, machine.next_deadline())
         };
         self.perform(actions);
-        self.arm(deadline, now.steady, ctx);
+        self.arm(deadline, ctx);
         answer
     }
 
@@ -131,7 +131,7 @@ impl AgentActor {
         }
     }
 
-    fn arm(&mut self, deadline: Option<Moment>, now: Moment, ctx: &mut Context<Self>) {
+    fn arm(&mut self, deadline: Option<Moment>, ctx: &mut Context<Self>) {
         if self.alarm.map(|(at, _)| at) == deadline {
             return;
         }
@@ -139,7 +139,7 @@ impl AgentActor {
             ctx.cancel_future(handle);
         }
         self.alarm = deadline.map(|at| {
-            let handle = ctx.run_later(at.since(now), |this, ctx| {
+            let handle = ctx.run_later(at.since(self.house.clock.steady()), |this, ctx| {
                 this.alarm = None;
                 this.drive(ctx, |agent, now, out| agent.on(Event::DeadlineReached, now, out));
             });
@@ -164,8 +164,8 @@ impl AgentActor {
             };
             self.drive(ctx, |agent, now, out| agent.on(Event::Exited { process, end }, now, out));
         }
-        let (deadline, now) = (self.machine.borrow().next_deadline(), self.house.clock.steady());
-        self.arm(deadline, now, ctx);
+        let deadline = self.machine.borrow().next_deadline();
+        self.arm(deadline, ctx);
     }
 }
 

@@ -76,13 +76,13 @@ impl BootActor {
         for action in actions {
             self.perform(action);
         }
-        self.arm(deadline, now, ctx);
+        self.arm(deadline, ctx);
     }
 
-    fn arm(&mut self, deadline: Option<Moment>, now: Moment, ctx: &mut Context<Self>) {
+    fn arm(&mut self, deadline: Option<Moment>, ctx: &mut Context<Self>) {
         ctx.cancel_future(self.alarm);
         if let Some(at) = deadline {
-            self.alarm = ctx.run_later(at.since(now), |this, ctx| this.drive(BootEvent::DeadlineReached, ctx));
+            self.alarm = ctx.run_later(at.since(self.house.clock.steady()), |this, ctx| this.drive(BootEvent::DeadlineReached, ctx));
         }
     }
 

@@ -106,13 +106,13 @@ impl ShutdownActor {
         for action in actions {
             self.perform(action, ctx);
         }
-        self.arm(deadline, now, ctx);
+        self.arm(deadline, ctx);
     }
 
-    fn arm(&mut self, deadline: Option<Moment>, now: Moment, ctx: &mut Context<Self>) {
+    fn arm(&mut self, deadline: Option<Moment>, ctx: &mut Context<Self>) {
         ctx.cancel_future(self.alarm);
         if let Some(at) = deadline {
-            self.alarm = ctx.run_later(at.since(now), |this, ctx| this.drive(ShutdownEvent::DeadlineReached, ctx));
+            self.alarm = ctx.run_later(at.since(self.house.clock.steady()), |this, ctx| this.drive(ShutdownEvent::DeadlineReached, ctx));
         }
     }
 

@@ -9,7 +9,6 @@ use werkpilot_core::event::Event;
 use werkpilot_core::ids::AgentIndex;
 use werkpilot_core::schedule::Schedule;
 use werkpilot_core::spec::AgentSpec;
-use werkpilot_core::time::Clocks;
 use werkpilot_core::timetable::{ClockStep, Due, DueKind, Entry, Timer, seed_of};
 use werkpilot_core::trigger::Trigger;
 
@@ -71,11 +70,12 @@ impl ScheduleActor {
             ctx.notify(Reschedule);
         }
         self.due = due;
-        self.arm(now, ctx);
+        self.arm(ctx);
     }
 
-    fn arm(&mut self, now: Clocks, ctx: &mut Context<Self>) {
+    fn arm(&mut self, ctx: &mut Context<Self>) {
         ctx.cancel_future(self.alarm);
+        let now = self.house.now();
         if let Some(at) = self.house.timetable.borrow().next_deadline(now) {
             self.alarm = ctx.run_later(at.since(now.steady), |this, ctx| this.look(ctx));
         }
@@ -150,7 +150,7 @@ impl Handler<ScheduleAgents> for ScheduleActor {
                 timetable.insert(agent, entry, now);
             }
         }
-        self.arm(now, ctx);
+        self.arm(ctx);
     }
 }
 
@@ -160,7 +160,7 @@ impl Handler<UnscheduleAgents> for ScheduleActor {
         for agent in agents {
             self.house.timetable.borrow_mut().remove(agent);
         }
-        self.arm(self.house.now(), ctx);
+        self.arm(ctx);
     }
 }
 
@@ -179,7 +179,7 @@ impl Handler<Reschedule> for ScheduleActor {
         if more {
             ctx.notify(Reschedule);
         } else {
-            self.arm(self.house.now(), ctx);
+            self.arm(ctx);
         }
     }
 }

@@ -11,7 +11,8 @@ use werkpilot_core::ids::AgentIndex;
 use werkpilot_core::settings::QueueSettings;
 use werkpilot_core::time::{Clocks, Moment};
 
-use crate::house::House;
+use crate::clock::Clock;
+use crate::house::{House, ScheduleLag};
 use crate::observe::dead_letters::KeepDeadLetter;
 use crate::observe::percentiles::RecordSuccess;
 use crate::supervision::ExitNotice;
@@ -82,7 +83,7 @@ impl QueueActor {
             self.perform(action);
         }
         self.actions = actions;
-        self.arm(deadline, now.steady, ctx);
+        self.arm(deadline, ctx);
         answer
     }
 
@@ -98,7 +99,7 @@ impl QueueActor {
         }
     }
 
-    fn arm(&mut self, deadline: Option<Moment>, now: Moment, ctx: &mut Context<Self>) {
+    fn arm(&mut self, deadline: Option<Moment>, ctx: &mut Context<Self>) {
         if self.alarm.map(|(at, _)| at) == deadline {
             return;
         }
@@ -106,7 +107,7 @@ impl QueueActor {
             ctx.cancel_future(handle);
         }
         self.alarm = deadline.map(|at| {
-            let handle = ctx.run_later(at.since(now), |this, ctx| {
+            let handle = ctx.run_later(at.since(self.house.clock.steady()), |this, ctx| {
                 this.alarm = None;
                 this.drive(ctx, |dispatcher, now, out| dispatcher.on(Event::DeadlineReached, now, out));
             });
@@ -128,7 +129,7 @@ impl QueueActor {
             self.drive(ctx, |dispatcher, now, out| dispatcher.on(event, now, out));
         }
         let deadline = self.house.dispatcher.borrow_mut().next_deadline(self.house.clock.steady());
-        self.arm(deadline, self.house.clock.steady(), ctx);
+        self.arm(deadline, ctx);
     }
 }
 
@@ -150,7 +151,15 @@ impl Handler<Admit> for QueueActor {
 impl Handler<AdmitBatch> for QueueActor {
     type Result = ();
     fn handle(&mut self, AdmitBatch(requests): AdmitBatch, ctx: &mut Self::Context) {
-        self.drive(ctx, |dispatcher, now, out| dispatcher.admit_batch(requests, now, out));
+        let entries = u32::try_from(requests.len()).unwrap_or(u32::MAX);
+        let due = requests.iter().filter_map(|request| request.scheduled_for).max();
+        let lag = self.drive(ctx, |dispatcher, now, out| {
+            dispatcher.admit_batch(requests, now, out);
+            due.map(Clock::wall_since)
+        });
+        if let Some(lag) = lag {
+            self.house.schedule_lag.set(Some(ScheduleLag { entries, lag }));
+        }
     }
 }
 

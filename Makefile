@@ -1,0 +1,52 @@
+# `make` alone lists what there is. Everything here runs on a fresh Debian machine with Rust and a C compiler;
+# scripts/setup.sh looks for the rest and installs it where it can.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+WERKPILOT := target/release/werkpilot
+REGISTRY  ?= registry
+
+# A clean build is faster without, and CI builds clean.
+ifdef CI
+export CARGO_INCREMENTAL := 0
+endif
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+.PHONY: build
+build: ## the binary, optimised: target/release/werkpilot
+	@scripts/setup.sh build
+	cargo build --release --locked -p werkpilot
+
+.PHONY: run
+run: build ## build, then start the fleet of registry/ (Ctrl-C ends it; REGISTRY=folder for another)
+	@scripts/run.sh $(WERKPILOT) $(REGISTRY)
+
+.PHONY: test check
+test: ## everything that CI runs
+	@scripts/setup.sh test
+	@scripts/check.sh
+check: test ## the same
+
+.PHONY: bench
+bench: ## measure: decisions with criterion, then the whole program against its reference loops
+	@scripts/setup.sh build
+	cargo bench --locked -p werkpilot-core --bench '*'
+	cargo run --release --locked -p werkpilot-bench
+
+.PHONY: schemas
+schemas: ## write docs/schema anew from the code
+	UPDATE_SCHEMAS=1 cargo test --locked -p werkpilot-config --test it schemas
+
+.PHONY: setup
+setup: ## install what the tests need and is missing
+	@scripts/setup.sh test
+
+.PHONY: clean
+clean: ## remove what was built (not the state in .werkpilot)
+	cargo clean

@@ -1,0 +1,191 @@
+//! Admission: whether a request becomes an execution, by gate, overlap and the bound of the queue.
+
+use std::time::Duration;
+
+use super::entry::{Entry, Gate};
+use super::messages::{Action, Admission, Request};
+use super::runs::Run;
+use super::{Dispatcher, RunKey};
+use crate::event::{End, Event as Fact};
+use crate::ids::RunId;
+use crate::reason::Reason;
+use crate::spec::Overlap;
+use crate::time::Clocks;
+use crate::trigger::Trigger;
+
+/// What admission thinks of a request, before it looks whether there is room.
+enum Verdict {
+    Admit,
+    CancelOthers,
+    Skip(Reason),
+    Refuse(Reason),
+}
+
+impl Dispatcher {
+    /// Decides on a request for an execution.
+    pub fn admit(&mut self, request: Request, now: Clocks, out: &mut Vec<Action>) -> Admission {
+        let admission = match self.decide(request, now, out) {
+            Ok(key) => Admission::Accepted(self.runs.id(key)),
+            Err(no) => no,
+        };
+        self.pump(now, out);
+        admission
+    }
+
+    /// Decides on a whole batch, such as all that is due in one second, and starts only then; but where the queue is
+    /// full, workers that are free make room first.
+    pub fn admit_batch(&mut self, requests: impl IntoIterator<Item = Request>, now: Clocks, out: &mut Vec<Action>) {
+        let requests = requests.into_iter();
+        let count = requests.size_hint().0;
+        self.runs.reserve(count);
+        out.reserve(count);
+        for request in requests {
+            self.admit_in_passing(request, now, out);
+        }
+        self.pump(now, out);
+    }
+
+    /// The same within another decision.
+    pub(super) fn admit_in_passing(&mut self, request: Request, now: Clocks, out: &mut Vec<Action>) {
+        if self.waiting >= self.capacity {
+            self.pump(now, out);
+        }
+        // What became of it is told by events; nobody waits for the answer.
+        let _ = self.decide(request, now, out);
+    }
+
+    /// Puts the request into the queue, or says why not.
+    fn decide(&mut self, request: Request, now: Clocks, out: &mut Vec<Action>) -> Result<RunKey, Admission> {
+        let id = self.new_id(now.wall);
+        let agent = request.agent;
+        let Some(entry) = self.entries.get(agent.slot()).filter(|entry| entry.is_defined()) else {
+            return Err(Admission::Refused(id, Reason::UnknownAgent));
+        };
+        let verdict = self.verdict(entry, request.trigger.is_explicit());
+        let superseded = if matches!(verdict, Verdict::CancelOthers) { self.superseded(entry) } else { Vec::new() };
+        match verdict {
+            Verdict::Admit | Verdict::CancelOthers if self.is_full_without(&superseded) => {
+                Err(Self::refuse(entry, id, request, Reason::QueueFull { capacity: self.capacity }, out))
+            }
+            Verdict::Admit => Ok(self.accept(id, request, now, out)),
+            Verdict::CancelOthers => {
+                for key in superseded {
+                    self.cancel(key, Reason::Superseded { by: id }, now, out);
+                }
+                Ok(self.accept(id, request, now, out))
+            }
+            Verdict::Refuse(reason) => Err(Self::refuse(entry, id, request, reason, out)),
+            Verdict::Skip(reason) => {
+                let (agent, trigger) = (entry.profile.name.clone(), request.trigger.clone());
+                out.push(Action::Emit(Fact::AgentSkipped { agent, run: id, trigger, reason: reason.clone() }));
+                out.push(Action::Emit(unaccepted(entry, id, End::Skipped, request.trigger, reason.clone())));
+                Err(Admission::Skipped(id, reason))
+            }
+        }
+    }
+
+    fn refuse(entry: &Entry, id: RunId, request: Request, reason: Reason, out: &mut Vec<Action>) -> Admission {
+        out.push(Action::Emit(unaccepted(entry, id, End::Refused, request.trigger, reason.clone())));
+        Admission::Refused(id, reason)
+    }
+
+    fn is_full_without(&self, superseded: &[RunKey]) -> bool {
+        let freed = superseded.iter().filter(|key| self.runs.get(**key).waits()).count();
+        self.waiting - u32::try_from(freed).unwrap_or(0) >= self.capacity
+    }
+
+    fn verdict(&self, entry: &Entry, explicit: bool) -> Verdict {
+        if self.shutting_down {
+            return Verdict::Refuse(Reason::ShuttingDown);
+        }
+        if entry.profile.service {
+            let why = format!("it is a service; start it with `werkpilot start {}`", entry.profile.name);
+            return Verdict::Refuse(Reason::Disabled { status: entry.status, why });
+        }
+        if self.paused && !explicit {
+            return Verdict::Skip(Reason::Paused);
+        }
+        match self.gate_verdict(entry) {
+            Verdict::Admit => self.overlap_verdict(entry, explicit),
+            Verdict::Skip(reason) if explicit => Verdict::Refuse(reason),
+            no => no,
+        }
+    }
+
+    fn gate_verdict(&self, entry: &Entry) -> Verdict {
+        match &entry.gate {
+            Gate::Open => Verdict::Admit,
+            Gate::HalfOpen => match entry.live.first() {
+                None => Verdict::Admit,
+                Some(trial) => Verdict::Skip(Reason::TrialInProgress { run: self.runs.id(*trial) }),
+            },
+            Gate::Closed { reason, .. } => Verdict::Skip(reason.clone()),
+        }
+    }
+
+    /// | `overlap` | while one is live | while one waits, too | explicit triggers |
+    /// |---|---|---|---|
+    /// | `skip` | skipped | skipped | queue |
+    /// | `queue_one` | queues | skipped | queue |
+    /// | `queue_all` | queues | queues | queue |
+    /// | `cancel_previous` | cancels it | cancels both | queue |
+    /// | `allow` | runs beside it | runs beside it | run beside it |
+    fn overlap_verdict(&self, entry: &Entry, explicit: bool) -> Verdict {
+        let Some(first) = entry.live.first() else { return Verdict::Admit };
+        match entry.profile.overlap {
+            Overlap::Allow | Overlap::QueueAll => Verdict::Admit,
+            _ if explicit => Verdict::Admit,
+            Overlap::CancelPrevious => Verdict::CancelOthers,
+            Overlap::Skip => Verdict::Skip(Reason::Overlap { running: self.runs.id(*first) }),
+            Overlap::QueueOne => match entry.live.iter().find(|key| !self.runs.get(**key).started) {
+                None => Verdict::Admit,
+                Some(waiting) => Verdict::Skip(Reason::AlreadyWaiting { waiting: self.runs.id(*waiting) }),
+            },
+        }
+    }
+
+    /// Whom a newer execution replaces under `cancel_previous`: all but those that somebody waits for in person and
+    /// that have not had their turn.
+    fn superseded(&self, entry: &Entry) -> Vec<RunKey> {
+        let replaced = |key: &RunKey| {
+            let run = self.runs.get(*key);
+            run.started || !run.trigger.is_explicit()
+        };
+        entry.live.iter().copied().filter(replaced).collect()
+    }
+
+    fn accept(&mut self, id: RunId, request: Request, now: Clocks, out: &mut Vec<Action>) -> RunKey {
+        let Request { agent, trigger, scheduled_for, payload } = request;
+        let entry = &mut self.entries[agent.slot()];
+        out.push(Action::Emit(Fact::ExecutionQueued {
+            agent: entry.profile.name.clone(),
+            run: id,
+            trigger: trigger.clone(),
+            scheduled_for,
+        }));
+        // A trial counts as an automatic start, unless a person asked for it.
+        let counted = matches!(entry.gate, Gate::HalfOpen) && !trigger.is_explicit();
+        let mut run = Run::job(id, agent, trigger, scheduled_for, payload, counted, now.steady);
+        let key = self.runs.next_key();
+        run.turn = Some(self.jobs.push(key, entry.profile.priority, entry.profile.depth, now.steady));
+        self.runs.insert(run);
+        entry.live.push(key);
+        self.waiting += 1;
+        key
+    }
+}
+
+/// The end of an execution that was never accepted.
+fn unaccepted(entry: &Entry, run: RunId, end: End, trigger: Trigger, reason: Reason) -> Fact {
+    Fact::ExecutionEnded {
+        agent: entry.profile.name.clone(),
+        run,
+        end,
+        trigger,
+        attempts: 0,
+        duration: None,
+        waited: Duration::ZERO,
+        exit: None,
+        reason: Some(reason),
+    }
+}

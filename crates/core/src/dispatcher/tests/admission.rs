@@ -1,0 +1,166 @@
+use rstest::rstest;
+
+use super::*;
+
+#[rstest]
+#[case(Overlap::Skip, &["a skipped"], &["a skipped"])]
+#[case(Overlap::QueueOne, &["queued a"], &["a skipped"])]
+#[case(Overlap::QueueAll, &["queued a"], &["queued a"])]
+#[case(Overlap::CancelPrevious, &["cancel a", "queued a"], &["a cancelled", "queued a"])]
+#[case(Overlap::Allow, &["queued a", "start a#1"], &["queued a", "start a#1"])]
+fn a_trigger_while_one_runs_follows_the_overlap_rule(
+    #[case] overlap: Overlap,
+    #[case] second: &[&str],
+    #[case] third: &[&str],
+) {
+    let mut desk = Desk::new(4);
+    desk.define(A, |profile| profile.overlap = overlap);
+    assert_eq!(desk.due(A), ["queued a", "start a#1"]);
+    assert_eq!(desk.due(A), second);
+    assert_eq!(desk.due(A), third);
+}
+
+#[rstest]
+#[case(Overlap::Skip)]
+#[case(Overlap::QueueOne)]
+#[case(Overlap::QueueAll)]
+#[case(Overlap::CancelPrevious)]
+fn manual_and_replay_triggers_queue_under_every_rule_and_run_one_after_the_other(#[case] overlap: Overlap) {
+    let mut desk = Desk::new(4);
+    desk.define(A, |profile| profile.overlap = overlap);
+    desk.due(A);
+    assert_eq!(desk.admit(A, manual(false)), ["queued a"]);
+    assert_eq!(desk.admit(A, Trigger::Replay { dead_letter: 1 }), ["queued a"]);
+    assert_eq!(desk.ends(A, End::Succeeded), ["sample a", "a succeeded", "start a#1"]);
+    assert_eq!(desk.ends(A, End::Failed), ["a failed", "start a#1"]);
+    assert_eq!(desk.ends(A, End::Succeeded), ["sample a", "a succeeded"]);
+    assert_eq!(desk.status(A), Status::Idle);
+}
+
+#[test]
+fn a_newer_trigger_replaces_what_runs_but_not_what_a_person_waits_for() {
+    let mut desk = Desk::new(4);
+    desk.define(A, |profile| profile.overlap = Overlap::CancelPrevious);
+    desk.due(A);
+    desk.admit(A, manual(false));
+    assert_eq!(desk.due(A), ["cancel a", "queued a"]);
+    assert_eq!(desk.due(A), ["a cancelled", "queued a"], "what runs is cancelled once");
+    assert_eq!(desk.ends(A, End::Cancelled), ["a cancelled", "start a#1"]);
+    assert_eq!(desk.ends(A, End::Succeeded), ["sample a", "a succeeded", "start a#1"]);
+}
+
+#[test]
+fn two_timers_of_one_agent_may_be_due_in_the_same_batch() {
+    let mut desk = Desk::new(4);
+    desk.define(A, |profile| profile.overlap = Overlap::CancelPrevious);
+    assert_eq!(desk.batch(&[A, A, B]), ["queued a", "a cancelled", "queued a", "queued b", "start a#1", "start b#1"]);
+}
+
+#[test]
+fn a_full_queue_refuses_and_says_its_capacity() {
+    let mut desk = Desk::with(1, 2, 50);
+    desk.define(A, |profile| profile.overlap = Overlap::QueueAll);
+    assert_eq!(desk.batch(&[A, A, A, A]), ["queued a", "queued a", "start a#1", "queued a", "a refused"]);
+    let mut out = Vec::new();
+    let request = Request { agent: AgentIndex(B), trigger: manual(false), scheduled_for: None, payload: None };
+    let answer = desk.dispatcher.admit(request, desk.now, &mut out);
+    assert!(matches!(answer, Admission::Refused(_, Reason::QueueFull { capacity: 2 })));
+    assert_eq!(desk.dispatcher.waiting(), 2);
+}
+
+#[test]
+fn one_that_takes_the_place_of_another_fits_into_a_full_queue() {
+    let mut desk = Desk::with(1, 1, 50);
+    desk.define(B, |profile| profile.overlap = Overlap::CancelPrevious);
+    desk.due(A);
+    assert_eq!(desk.due(B), ["queued b"]);
+    assert_eq!(desk.due(B), ["b cancelled", "queued b"]);
+    assert_eq!(desk.due(C), ["c refused"]);
+}
+
+#[test]
+fn a_follower_finds_the_place_that_its_forerunner_left() {
+    let mut desk = Desk::with(1, 1, 50);
+    desk.define(C, |profile| profile.after = Some(AgentIndex(A)));
+    desk.due(A);
+    desk.due(B);
+    assert_eq!(desk.ends(A, End::Succeeded), ["sample a", "a succeeded", "start b#1", "queued c"]);
+}
+
+#[test]
+fn only_success_triggers_followers_and_each_of_them_once() {
+    let mut desk = Desk::new(4);
+    desk.define(B, |profile| profile.after = Some(AgentIndex(A)));
+    desk.define(C, |profile| profile.after = Some(AgentIndex(A)));
+    desk.define(C, |profile| profile.after = Some(AgentIndex(A)));
+    desk.due(A);
+    assert_eq!(desk.ends(A, End::Failed), ["a failed"]);
+    desk.due(A);
+    let follow = ["sample a", "a succeeded", "queued b", "queued c", "start b#1", "start c#1"];
+    assert_eq!(desk.ends(A, End::Succeeded), follow);
+    desk.dispatcher.remove(AgentIndex(C), desk.now, &mut Vec::new());
+    desk.define(B, |_| {});
+    desk.due(A);
+    assert_eq!(desk.ends(A, End::Succeeded), ["sample a", "a succeeded"], "nobody follows any more");
+}
+
+#[test]
+fn while_paused_only_explicit_triggers_are_taken() {
+    let mut desk = Desk::new(4);
+    assert_eq!(desk.on(Event::SetPaused(true)), NOTHING);
+    assert_eq!(desk.due(A), ["a skipped"]);
+    assert_eq!(desk.admit(A, Trigger::Startup), ["a skipped"]);
+    assert_eq!(desk.admit(A, manual(false)), ["queued a", "start a#1"]);
+    desk.on(Event::SetPaused(false));
+    assert_eq!(desk.due(B), ["queued b", "start b#1"]);
+}
+
+#[rstest]
+#[case(Status::Stopped)]
+#[case(Status::Disabled)]
+#[case(Status::DisabledByFailure)]
+#[case(Status::DisabledByMemory)]
+fn a_closed_gate_skips_triggers_refuses_people_and_cancels_what_waits(#[case] status: Status) {
+    let mut desk = Desk::new(1);
+    desk.due(B);
+    desk.due(A);
+    assert_eq!(desk.gate(A, closed(status)), ["a cancelled"]);
+    assert_eq!(desk.due(A), ["a skipped"]);
+    assert_eq!(desk.admit(A, manual(true)), ["a refused"]);
+    assert_eq!(desk.status(A), status);
+    assert_eq!(desk.gate(A, Gate::Open), NOTHING);
+    assert_eq!(desk.due(A), ["queued a"]);
+}
+
+#[test]
+fn a_half_open_gate_lets_one_trial_in_which_counts_unless_a_person_asked_for_it() {
+    let mut desk = Desk::with(4, 100, 1);
+    desk.define(A, |profile| profile.overlap = Overlap::Allow);
+    desk.gate(A, Gate::HalfOpen);
+    assert_eq!(desk.admit(A, Trigger::Replay { dead_letter: 1 }), ["queued a", "start a#1"]);
+    assert_eq!(desk.due(A), ["a skipped"]);
+    assert_eq!(desk.admit(A, manual(false)), ["a refused"]);
+    desk.ends(A, End::Failed);
+    assert_eq!(desk.due(A), ["queued a", "start a#1"]);
+    desk.ends(A, End::Failed);
+    assert_eq!(desk.due(A), ["queued a", "no room"], "the second trial has to wait for room");
+    assert_eq!(desk.status(A), Status::BackingOff);
+}
+
+#[test]
+fn a_service_and_a_stranger_take_no_executions() {
+    let mut desk = Desk::new(4);
+    desk.define(A, |profile| profile.service = true);
+    assert_eq!(desk.admit(A, manual(false)), ["a refused"]);
+    assert_eq!(desk.due(3), NOTHING, "without a name there is no event");
+    assert_eq!(desk.status(3), Status::Missing);
+}
+
+#[test]
+fn nothing_is_taken_after_the_shutdown() {
+    let mut desk = Desk::new(1);
+    assert_eq!(desk.on(Event::ShutDown), NOTHING);
+    assert_eq!(desk.due(A), ["a refused"]);
+    assert_eq!(desk.admit(A, manual(true)), ["a refused"]);
+    assert_eq!(desk.start_service(B, false, true), NOTHING);
+}

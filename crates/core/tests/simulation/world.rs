@@ -1,0 +1,625 @@
+//! The loop that wires the machines: mailboxes, clocks, and programs that behave by chance.
+//!
+//! Mail between two machines keeps its order, but who takes the next turn is chance, and time may pass while mail lies.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::fmt::Debug;
+use std::time::Duration;
+
+use werkpilot_core::agent::{Action as Wish, Agent, Command, Event as ToAgent, Launch, ProcessEnd, ProcessKey};
+use werkpilot_core::backoff::Dice;
+use werkpilot_core::boot::{Boot, BootAction, BootEvent, BootMember};
+use werkpilot_core::dispatcher::{Action, Admission, AgentProfile, Dispatcher, Event as ToDispatcher, Request};
+use werkpilot_core::exit::{Exit, SpawnFailure, SpawnFailureKind};
+use werkpilot_core::ids::{AgentIndex, RunId};
+use werkpilot_core::reason::Reason;
+use werkpilot_core::schedule::Schedule;
+use werkpilot_core::settings::{Breaker, QueueSettings};
+use werkpilot_core::signal::Signal;
+use werkpilot_core::spec::{ReadyCheck, StopPolicy};
+use werkpilot_core::time::{Clocks, Moment, Timestamp};
+use werkpilot_core::timetable::{DueKind, Entry, Timer, Timetable};
+use werkpilot_core::trigger::Trigger;
+
+use crate::fleet::{Chance, Member, fleet, name_of, profile};
+use crate::model::{Limits, Model};
+
+/// 2026-03-29 00:00 UTC.
+const BEGIN: Timestamp = Timestamp::from_secs(1_774_742_400);
+
+/// So many turns without time passing are a livelock.
+const TURNS_AT_ONCE: u32 = 20_000;
+
+/// Lines of the story that are kept.
+const STORY: usize = 60;
+
+/// Whether what happens is written down: that takes most of the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Story {
+    Untold,
+    /// Its last lines.
+    Kept,
+    Told,
+}
+
+/// What happened in a run, added up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub turns: u64,
+    pub hours: u64,
+    pub executions: u64,
+    pub launches: u64,
+    pub commands: u64,
+    pub automatic_starts: u64,
+    pub half_open: u64,
+    pub ends: BTreeMap<&'static str, u64>,
+    pub parked: BTreeMap<&'static str, u64>,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.turns += other.turns;
+        self.hours += other.hours;
+        self.executions += other.executions;
+        self.launches += other.launches;
+        self.commands += other.commands;
+        self.automatic_starts += other.automatic_starts;
+        self.half_open += other.half_open;
+        for (end, count) in other.ends {
+            *self.ends.entry(end).or_default() += count;
+        }
+        for (park, count) in other.parked {
+            *self.parked.entry(park).or_default() += count;
+        }
+    }
+}
+
+impl Tally {
+    /// A storm that does not reach a place proves nothing about it.
+    pub fn assert_that_all_was_met(&self) {
+        for end in ["succeeded", "failed", "timed_out", "skipped", "refused", "cancelled", "interrupted"] {
+            assert!(self.ends.contains_key(end), "no execution was ever {end}");
+        }
+        for park in ["previous", "dependencies", "room"] {
+            assert!(self.parked.contains_key(park), "no execution ever waited for {park}");
+        }
+        assert!(self.half_open > 0, "no breaker was ever half-open");
+    }
+}
+
+/// Mail for the dispatcher.
+#[derive(Clone, Debug)]
+pub enum Letter {
+    Tell(ToDispatcher),
+    Batch(Vec<Request>),
+    Admit(Request),
+    Define(AgentIndex, AgentProfile),
+    Remove(AgentIndex),
+}
+
+/// Mail for an agent.
+#[derive(Clone, Debug)]
+pub enum Note {
+    Tell(ToAgent),
+    Command(Command),
+}
+
+/// What happens at its time.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    Deliver(AgentIndex, ToAgent),
+    Exits { process: ProcessKey, exit: Exit, forced: bool },
+    Storm,
+    Terminate,
+    StopServices,
+}
+
+/// A simulated program.
+#[derive(Debug)]
+struct Program {
+    began: Moment,
+    ignores_stop: bool,
+    stopping: bool,
+}
+
+pub struct World {
+    pub chance: Chance,
+    pub members: Vec<Member>,
+    pub gone: Vec<bool>,
+    pub dispatcher: Dispatcher,
+    pub agents: Vec<Agent>,
+    pub timetable: Timetable,
+    boot: Boot,
+    pub model: Model,
+    pub now: Clocks,
+    to_dispatcher: VecDeque<Letter>,
+    to_agents: Vec<VecDeque<Note>>,
+    happenings: BinaryHeap<Reverse<(Moment, u64)>>,
+    waiting: BTreeMap<u64, Happening>,
+    serial: u64,
+    programs: BTreeMap<ProcessKey, Program>,
+    drained: Vec<bool>,
+    all_ended: Vec<bool>,
+    pub shutting_down: bool,
+    pub runs: Vec<RunId>,
+    turns_at_once: u32,
+    pub tally: Tally,
+    story: VecDeque<String>,
+    telling: Story,
+}
+
+impl World {
+    pub fn new(seed: u64, telling: Story) -> Self {
+        let mut chance = Chance(Dice::new(seed));
+        let members = fleet(&mut chance);
+        let queue = QueueSettings {
+            workers: None,
+            capacity: chance.pick(&[1, 3, 10, 100]),
+            ageing: chance.pick(&[Duration::ZERO, Duration::from_mins(5)]),
+        };
+        let breaker = breaker(&mut chance);
+        let workers = chance.pick(&[1, 2, 4]);
+        let limits =
+            Limits { workers, capacity: queue.capacity, max_restarts: breaker.max_restarts, window: breaker.window };
+        let layers = members.iter().map(|member| member.depth).max().unwrap_or(0) + 1;
+        let of_layer = |layer| {
+            let here = members.iter().enumerate().filter(move |(_, member)| member.depth == layer);
+            let member = |(slot, member): (usize, &Member)| BootMember {
+                agent: AgentIndex::from(slot),
+                waits: member.spec.service().is_some() && member.spec.enabled,
+            };
+            here.map(member).collect()
+        };
+        let boot = Boot::new((0..layers).map(of_layer).collect(), Duration::from_secs(30), |_| &[]);
+        let agents = members.iter().enumerate().map(|(slot, member)| {
+            Agent::new(AgentIndex::from(slot), member.spec.clone(), &breaker, seed ^ slot as u64)
+        });
+        let count = members.len();
+        Self {
+            agents: agents.collect(),
+            dispatcher: Dispatcher::new(&queue, &breaker, workers, seed),
+            timetable: Timetable::new(),
+            boot,
+            model: Model::new(count, limits),
+            now: Clocks { steady: Moment::ZERO, wall: BEGIN },
+            to_dispatcher: VecDeque::new(),
+            to_agents: vec![VecDeque::new(); count],
+            happenings: BinaryHeap::new(),
+            waiting: BTreeMap::new(),
+            serial: 0,
+            programs: BTreeMap::new(),
+            drained: vec![false; count],
+            all_ended: vec![false; count],
+            shutting_down: false,
+            runs: Vec::new(),
+            turns_at_once: 0,
+            tally: Tally::default(),
+            story: VecDeque::new(),
+            telling,
+            gone: vec![false; count],
+            members,
+            chance,
+        }
+    }
+
+    pub fn story(&self) -> impl Iterator<Item = &String> {
+        self.story.iter()
+    }
+
+    pub fn note(&mut self, line: impl FnOnce() -> String) {
+        if self.telling == Story::Untold {
+            return;
+        }
+        let line = format!("{:>10.1}s {}", self.now.steady.since(Moment::ZERO).as_secs_f64(), line());
+        if self.telling == Story::Told {
+            eprintln!("{line}");
+        }
+        if self.story.len() == STORY {
+            self.story.pop_front();
+        }
+        self.story.push_back(line);
+    }
+
+    pub fn post(&mut self, letter: Letter) {
+        self.to_dispatcher.push_back(letter);
+    }
+
+    pub fn send(&mut self, agent: AgentIndex, note: Note) {
+        self.to_agents[agent.slot()].push_back(note);
+    }
+
+    pub fn after(&mut self, delay: Duration, happening: Happening) {
+        self.serial += 1;
+        self.happenings.push(Reverse((self.now.steady + delay, self.serial)));
+        self.waiting.insert(self.serial, happening);
+    }
+
+    // ---- the loop ----
+
+    pub fn run(&mut self) -> Tally {
+        for slot in 0..self.members.len() {
+            let profile = profile(&self.members[slot]);
+            self.post(Letter::Define(AgentIndex::from(slot), profile));
+        }
+        self.boot(BootEvent::Begin);
+        let storm = self.chance.tenths(1, 600);
+        self.after(storm, Happening::Storm);
+        let end = Moment::ZERO + self.chance.tenths(6_000, 72_000);
+        while self.now.steady < end {
+            self.turn(Some(end));
+        }
+        self.shut_down();
+        while self.turn(None) {}
+        assert!(self.boot.is_done() || self.shutting_down, "the boot comes to its end");
+        self.model.check_the_end();
+        for (slot, ended) in self.all_ended.iter().enumerate() {
+            assert!(ended, "{} said that all of it has ended", name_of(slot));
+        }
+        self.tally.hours = self.now.steady.since(Moment::ZERO).as_secs() / 3_600;
+        self.tally.executions = self.model.executions();
+        self.tally.automatic_starts = self.model.automatic_starts();
+        self.tally.ends.clone_from(&self.model.ends);
+        self.tally.parked.clone_from(&self.model.parked);
+        self.tally.clone()
+    }
+
+    fn shut_down(&mut self) {
+        self.note(|| "shutdown".to_owned());
+        self.shutting_down = true;
+        self.post(Letter::Tell(ToDispatcher::ShutDown));
+        for slot in 0..self.agents.len() {
+            self.send(AgentIndex::from(slot), Note::Tell(ToAgent::Drain));
+        }
+        let (services, grace) = (self.chance.tenths(0, 200), self.chance.tenths(0, 600));
+        self.after(services, Happening::StopServices);
+        self.after(grace, Happening::Terminate);
+    }
+
+    /// One step: mail, or what is due, or the time passes. Whether there was anything left to do.
+    fn turn(&mut self, until: Option<Moment>) -> bool {
+        self.turns_at_once += 1;
+        self.tally.turns += 1;
+        assert!(self.turns_at_once < TURNS_AT_ONCE, "time stands still");
+        let next = self.next_time();
+        let mail = self.mailboxes();
+        if !mail.is_empty() {
+            // Now and then the world is faster than the mail.
+            let soon = next.is_some_and(|at| at <= self.now.steady + Duration::from_millis(100));
+            if !(soon && self.chance.percent(5)) {
+                let mailbox = self.chance.pick(&mail);
+                self.open(mailbox);
+                return true;
+            }
+        } else {
+            let (agents, model) = (&self.agents, &self.model);
+            model.check_statuses(&self.dispatcher, |agent| {
+                let agent = &agents[agent.slot()];
+                (agent.processes().len(), agent.instances().len())
+            });
+        }
+        let Some(next) = next else { return false };
+        if until.is_some_and(|until| next > until) {
+            self.pass_to(until.unwrap_or(next));
+            return false;
+        }
+        self.pass_to(next);
+        self.due();
+        true
+    }
+
+    fn pass_to(&mut self, at: Moment) {
+        if at > self.now.steady {
+            self.turns_at_once = 0;
+            let passed = at.since(self.now.steady);
+            self.now = Clocks { steady: at, wall: self.now.wall + passed };
+        }
+    }
+
+    fn next_time(&mut self) -> Option<Moment> {
+        let now = self.now;
+        let agents = self.agents.iter().filter_map(Agent::next_deadline).min();
+        let timers = if self.shutting_down { None } else { self.timetable.next_deadline(now) };
+        let boot = if self.shutting_down { None } else { self.boot.next_deadline() };
+        let happening = self.happenings.peek().map(|Reverse((at, _))| *at);
+        let dispatcher = self.dispatcher.next_deadline(now.steady);
+        agents.into_iter().chain(timers).chain(boot).chain(happening).chain(dispatcher).min()
+    }
+
+    fn mailboxes(&self) -> Vec<Option<usize>> {
+        let agents = (0..self.agents.len()).filter(|slot| !self.to_agents[*slot].is_empty()).map(Some);
+        agents.chain((!self.to_dispatcher.is_empty()).then_some(None)).collect()
+    }
+
+    fn open(&mut self, mailbox: Option<usize>) {
+        match mailbox {
+            None => {
+                let letter = self.to_dispatcher.pop_front().unwrap();
+                self.dispatch(letter);
+            }
+            Some(slot) => {
+                let note = self.to_agents[slot].pop_front().unwrap();
+                self.tell_agent(slot, note);
+            }
+        }
+    }
+
+    /// All that is due now.
+    fn due(&mut self) {
+        let now = self.now;
+        while let Some(Reverse((at, serial))) = self.happenings.peek().copied() {
+            if at > now.steady {
+                break;
+            }
+            self.happenings.pop();
+            let happening = self.waiting.remove(&serial).unwrap();
+            self.happen(happening);
+        }
+        if !self.shutting_down {
+            if self.boot.next_deadline().is_some_and(|at| at <= now.steady) {
+                self.boot(BootEvent::DeadlineReached);
+            }
+            self.timers();
+        }
+        if self.dispatcher.next_deadline(now.steady).is_some_and(|at| at <= now.steady) {
+            self.dispatch(Letter::Tell(ToDispatcher::DeadlineReached));
+            let next = self.dispatcher.next_deadline(now.steady);
+            assert!(next.is_none_or(|at| at > now.steady), "the dispatcher handled its deadline");
+        }
+        for slot in 0..self.agents.len() {
+            if self.agents[slot].next_deadline().is_some_and(|at| at <= now.steady) {
+                self.tell_agent(slot, Note::Tell(ToAgent::DeadlineReached));
+                let next = self.agents[slot].next_deadline();
+                assert!(next.is_none_or(|at| at > now.steady), "{} handled its deadline", name_of(slot));
+            }
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Deliver(agent, event) => self.send(agent, Note::Tell(event)),
+            Happening::Exits { process, exit, forced } => self.exits(process, exit, forced),
+            Happening::Storm if !self.shutting_down => self.storm(),
+            Happening::Storm => {}
+            Happening::StopServices => {
+                for slot in 0..self.agents.len() {
+                    self.send(AgentIndex::from(slot), Note::Tell(ToAgent::StopService));
+                }
+            }
+            Happening::Terminate => {
+                for slot in 0..self.agents.len() {
+                    self.send(AgentIndex::from(slot), Note::Tell(ToAgent::Terminate));
+                }
+            }
+        }
+    }
+
+    // ---- boot and timers ----
+
+    fn boot(&mut self, event: BootEvent) {
+        let mut actions = Vec::new();
+        self.boot.on(event, self.now.steady, &mut actions);
+        for action in actions {
+            if let BootAction::StartLayer { members, .. } = action {
+                for agent in members {
+                    self.send(agent, Note::Tell(ToAgent::Boot));
+                    self.arm_timers(agent);
+                    if self.members[agent.slot()].spec.job().is_some_and(|job| job.triggers.startup) {
+                        self.post(Letter::Batch(vec![request(agent, Trigger::Startup)]));
+                    }
+                }
+            }
+        }
+    }
+
+    pub fn arm_timers(&mut self, agent: AgentIndex) {
+        self.timetable.remove(agent);
+        let Some(job) = self.members[agent.slot()].spec.job() else { return };
+        let schedule = job.triggers.schedule.as_ref().map(|text| Schedule::parse(text, "UTC").unwrap());
+        let timers = schedule.map(Timer::Schedule).into_iter().chain(job.triggers.every.map(Timer::Every));
+        for timer in timers {
+            self.timetable.insert(agent, Entry { timer, jitter: Duration::ZERO, seed: 0 }, self.now);
+        }
+    }
+
+    fn timers(&mut self) {
+        let mut due = Vec::new();
+        let _ = self.timetable.take_due(self.now, &mut due);
+        while self.timetable.reschedule(64) {}
+        let requests = due.into_iter().map(|due| Request {
+            scheduled_for: Some(due.scheduled_for),
+            ..request(due.agent, if due.trigger == DueKind::Every { Trigger::Every } else { Trigger::Schedule })
+        });
+        let requests: Vec<_> = requests.collect();
+        if !requests.is_empty() {
+            self.post(Letter::Batch(requests));
+        }
+    }
+
+    // ---- the dispatcher's turn ----
+
+    fn dispatch(&mut self, letter: Letter) {
+        self.note(|| format!("dispatcher ← {}", short(&letter)));
+        let (now, mut out) = (self.now, Vec::new());
+        match letter {
+            Letter::Tell(event) => {
+                self.model.told(&event, now.steady);
+                self.dispatcher.on(event, now, &mut out);
+            }
+            Letter::Batch(requests) => self.dispatcher.admit_batch(requests, now, &mut out),
+            Letter::Admit(request) => match self.dispatcher.admit(request, now, &mut out) {
+                Admission::Accepted(run) | Admission::Skipped(run, _) | Admission::Refused(run, _) => self.runs.push(run),
+            },
+            Letter::Define(agent, profile) => {
+                self.model.defined(agent, profile.clone());
+                self.dispatcher.define(agent, profile);
+            }
+            Letter::Remove(agent) => {
+                // What waited ends before the agent is gone.
+                self.dispatcher.remove(agent, now, &mut out);
+                self.model.removed(agent);
+            }
+        }
+        for action in out {
+            self.note(|| format!("dispatcher → {}", short(&action)));
+            self.model.answered(&action, now.steady);
+            match action {
+                Action::Start(grant) => self.send(grant.agent, Note::Tell(ToAgent::Granted(grant))),
+                Action::Cancel { agent, key, reason } => {
+                    self.send(agent, Note::Tell(ToAgent::CancelRun { key, reason }));
+                }
+                Action::Emit(_) | Action::DeadLetter(_) | Action::Sample { .. } => {}
+            }
+        }
+        self.model.check(&mut self.dispatcher, now.steady);
+    }
+
+    // ---- an agent's turn ----
+
+    fn tell_agent(&mut self, slot: usize, note: Note) {
+        self.note(|| format!("{} ← {}", name_of(slot), short(&note)));
+        let (now, mut out) = (self.now, Vec::new());
+        match note {
+            Note::Tell(event) => {
+                self.heard(&event);
+                self.drained[slot] |= matches!(event, ToAgent::Drain | ToAgent::Terminate | ToAgent::Remove);
+                self.agents[slot].on(event, now, &mut out);
+            }
+            // A refusal is an answer, too.
+            Note::Command(command) => drop(self.agents[slot].command(&command, "storm", now, &mut out)),
+        }
+        for wish in out {
+            self.note(|| format!("{} → {}", name_of(slot), short(&wish)));
+            self.grant_wish(slot, wish);
+        }
+    }
+
+    fn grant_wish(&mut self, slot: usize, wish: Wish) {
+        let agent = AgentIndex::from(slot);
+        match wish {
+            Wish::Launch(launch) => {
+                assert!(!self.drained[slot], "nothing is launched while draining");
+                self.tally.launches += 1;
+                self.model.launched(&launch);
+                self.launch(&launch);
+            }
+            Wish::StopProcess { process, policy } => self.stop(process, policy),
+            Wish::Dispatcher(event) => self.post(Letter::Tell(event)),
+            Wish::BootSettled { ready } => {
+                self.boot(if ready { BootEvent::Ready(agent) } else { BootEvent::GaveUp(agent) });
+            }
+            Wish::AllEnded => {
+                assert_eq!(self.model.processes_of(agent), 0, "{} has ended", name_of(slot));
+                self.all_ended[slot] = true;
+            }
+            Wish::GroupMemberRestarting => {
+                let department = &self.members[slot].spec.department;
+                let same = |other: &usize| *other != slot && self.members[*other].spec.department == *department;
+                let others: Vec<usize> = (0..self.members.len()).filter(same).collect();
+                if *department == "sales" {
+                    for other in others {
+                        let reason = Reason::GroupRestart { agent: name_of(slot) };
+                        self.send(AgentIndex::from(other), Note::Tell(ToAgent::GroupRestart { reason }));
+                    }
+                }
+            }
+            Wish::Emit(fact) => {
+                self.tally.half_open += u64::from(fact.topic() == "breaker.half_open");
+            }
+            Wish::WatchReadiness { .. } | Wish::WatchHealth { .. } | Wish::Unwatch { .. } => {}
+        }
+    }
+
+    // ---- programs ----
+
+    fn launch(&mut self, launch: &Launch) {
+        let (process, agent) = (launch.process, launch.process.agent);
+        let temper = self.members[agent.slot()].temper;
+        let delay = self.chance.pick(&[Duration::ZERO, Duration::from_millis(20), Duration::from_millis(100)]);
+        if self.chance.percent(temper.spawn_fails_percent) {
+            let kind = if self.chance.percent(80) { temper.spawn_failure } else { SpawnFailureKind::Other };
+            let failure = SpawnFailure { kind, message: "no such luck".to_owned() };
+            self.after(delay, Happening::Deliver(agent, ToAgent::SpawnFailed { process, failure }));
+            return;
+        }
+        let ignores_stop = self.chance.percent(temper.ignores_stop_percent);
+        self.programs.insert(process, Program { began: self.now.steady + delay, ignores_stop, stopping: false });
+        let pid = i32::try_from(process.serial).unwrap();
+        self.after(delay, Happening::Deliver(agent, ToAgent::Started { process, pid }));
+        let fails = self.chance.percent(temper.fails_percent);
+        let exit = if fails { self.chance.pick(&[Exit::Code(1), Exit::Code(2), Exit::Signal(Signal::KILL)]) } else { Exit::Clean };
+        let life = self.chance.tenths(temper.lives.0, temper.lives.1);
+        // Now and then the news of the end is faster than that of the start.
+        let exits = if self.chance.percent(3) { delay / 2 } else { delay + life };
+        self.after(exits, Happening::Exits { process, exit, forced: false });
+        self.foretell_health(launch, delay);
+    }
+
+    fn foretell_health(&mut self, launch: &Launch, delay: Duration) {
+        let (process, agent) = (launch.process, launch.process.agent);
+        let temper = self.members[agent.slot()].temper;
+        let Some(service) = launch.spec.service() else { return };
+        let by_itself = matches!(service.ready.check, ReadyCheck::After(_) | ReadyCheck::Bus);
+        if !by_itself && !self.chance.percent(temper.never_ready_percent) {
+            let ready = if self.chance.percent(5) { Duration::ZERO } else { delay + self.chance.tenths(0, 50) };
+            self.after(ready, Happening::Deliver(agent, ToAgent::Ready { process }));
+        }
+        if self.chance.percent(temper.unhealthy_percent) {
+            let ill = delay + self.chance.tenths(0, 2_000);
+            let reason = Reason::ProbesFailed { failures: 3, last: "refused".to_owned() };
+            self.after(ill, Happening::Deliver(agent, ToAgent::Unhealthy { process, reason }));
+            let well = ill + self.chance.tenths(0, 100);
+            self.after(well, Happening::Deliver(agent, ToAgent::HealthyAgain { process }));
+        }
+    }
+
+    fn stop(&mut self, process: ProcessKey, policy: StopPolicy) {
+        let quick = self.chance.tenths(0, 3);
+        let Some(program) = self.programs.get_mut(&process) else { return };
+        assert!(!std::mem::replace(&mut program.stopping, true), "a program is stopped once");
+        let forced = program.ignores_stop;
+        let (delay, signal) = if forced { (policy.timeout, Signal::KILL) } else { (quick, policy.signal) };
+        self.after(delay, Happening::Exits { process, exit: Exit::Signal(signal), forced });
+    }
+
+    fn exits(&mut self, process: ProcessKey, exit: Exit, forced: bool) {
+        let Some(program) = self.programs.remove(&process) else { return };
+        let lived = self.now.steady.since(program.began);
+        let end = ProcessEnd { exit, lived, forced, peak_rss_bytes: 1, log_tail: Vec::new() };
+        let event = ToAgent::Exited { process, end };
+        if self.chance.percent(3) {
+            self.after(Duration::from_millis(200), Happening::Deliver(process.agent, event.clone()));
+            self.after(Duration::from_millis(300), Happening::Deliver(process.agent, ToAgent::Ready { process }));
+        }
+        self.send(process.agent, Note::Tell(event));
+    }
+}
+
+impl World {
+    /// Called with each event that an agent hears: the account of processes follows what agents know.
+    fn heard(&mut self, event: &ToAgent) {
+        if let ToAgent::Exited { process, .. } | ToAgent::SpawnFailed { process, .. } = event {
+            self.model.gone(*process);
+        }
+    }
+}
+
+pub fn breaker(chance: &mut Chance) -> Breaker {
+    Breaker {
+        max_restarts: chance.pick(&[0, 3, 50]),
+        window: chance.pick(&[Duration::from_mins(1), Duration::from_hours(1)]),
+        dead_letters: chance.pick(&[0, 1, 3]),
+        agent_restarts: chance.pick(&[2, 10]),
+        agent_window: Duration::from_mins(10),
+        cooldown: chance.pick(&[Duration::from_secs(10), Duration::from_mins(15)]),
+    }
+}
+
+pub fn request(agent: AgentIndex, trigger: Trigger) -> Request {
+    Request { agent, trigger, scheduled_for: None, payload: None }
+}
+
+fn short(what: &impl Debug) -> String {
+    let text = format!("{what:?}");
+    text.chars().take(240).collect()
+}

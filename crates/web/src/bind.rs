@@ -1,0 +1,155 @@
+//! Takes both listeners before any agent is started, so that a port in use is an error and not half a boot.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use werkpilot_core::settings::Dashboard;
+
+use crate::control_socket::{self, SocketFile};
+use crate::port_owner::{Owner, owner_of};
+
+/// Why a listener could not be taken. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address can be reached from other machines.
+    #[error(
+        "{address} can be reached from other machines, which needs authentication and TLS, and there is neither yet; set [dashboard] listen to a loopback address such as 127.0.0.1:{port}",
+        port = .address.port()
+    )]
+    NotLoopback {
+        /// What the settings say.
+        address: SocketAddr,
+    },
+    /// Somebody listens there already.
+    #[error(
+        "{address} is in use{}; end it, or set another [dashboard] listen (`ss -ltnp 'sport = :{port}'` shows who has it)",
+        by(.owner.as_ref()),
+        port = .address.port()
+    )]
+    InUse {
+        /// What the settings say.
+        address: SocketAddr,
+        /// Who has it, if that can be seen.
+        owner: Option<Owner>,
+    },
+    /// Any other failure to listen on TCP.
+    #[error("failed to listen on {address}")]
+    Tcp {
+        /// What the settings say.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another orchestrator answers on the control socket.
+    #[error("an orchestrator{} runs already and answers on {}; `werkpilot down` ends it", pid_text(*.pid), .socket.display())]
+    AlreadyRunning {
+        /// The control socket.
+        socket: PathBuf,
+        /// The process that answers, if the kernel tells.
+        pid: Option<i32>,
+    },
+    /// There is something else at the control socket's path.
+    #[error("{} is in the way of the control socket and is no socket; move it away", .path.display())]
+    Occupied {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The short folder for control sockets can't be trusted.
+    #[error("{} has to be a folder of ours with mode 0700, or others could take over the control socket; remove it", .path.display())]
+    UnsafeFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Any other failure to make the control socket.
+    #[error("failed to make the control socket {}", .path.display())]
+    Socket {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+fn by(owner: Option<&Owner>) -> String {
+    owner.map(|owner| format!(" by {owner}")).unwrap_or_default()
+}
+
+fn pid_text(pid: Option<i32>) -> String {
+    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+}
+
+/// Both listeners, bound and not served yet.
+#[derive(Debug)]
+pub struct Bound {
+    pub(crate) tcp: TcpListener,
+    pub(crate) control: UnixListener,
+    pub(crate) socket_file: SocketFile,
+    pub(crate) settings: Dashboard,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// Binds the TCP listener and the control socket of this state folder, which exists. A socket that a dead
+    /// orchestrator left behind is replaced.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn bind(settings: &Dashboard, state_dir: &Path) -> Result<Self, BindError> {
+        let tcp = bind_tcp(settings.listen)?;
+        let address = tcp.local_addr().map_err(|source| BindError::Tcp { address: settings.listen, source })?;
+        let (control, socket_file) = control_socket::bind(state_dir)?;
+        Ok(Self { tcp, control, socket_file, settings: settings.clone(), address })
+    }
+
+    /// Where HTTP is served; with the real port if the settings say port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the CLI finds the orchestrator.
+    pub fn control_socket(&self) -> &Path {
+        self.socket_file.path()
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
+    if !address.ip().is_loopback() {
+        return Err(BindError::NotLoopback { address });
+    }
+    // The standard library sets SO_REUSEADDR, so connections of a predecessor in TIME_WAIT are not in the way.
+    TcpListener::bind(address).map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => BindError::InUse { address, owner: owner_of(address) },
+        _ => BindError::Tcp { address, source },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(listen: SocketAddr) -> Dashboard {
+        Dashboard { listen, ..Dashboard::default() }
+    }
+
+    #[test]
+    fn an_address_that_others_can_reach_is_refused() {
+        let state = tempfile::tempdir().unwrap();
+        let error = Bound::bind(&on(([0, 0, 0, 0], 3001).into()), state.path()).unwrap_err();
+        insta::assert_snapshot!(error, @"0.0.0.0:3001 can be reached from other machines, which needs authentication and TLS, and there is neither yet; set [dashboard] listen to a loopback address such as 127.0.0.1:3001");
+    }
+
+    #[test]
+    fn a_port_in_use_names_who_has_it_and_how_to_find_out() {
+        let state = tempfile::tempdir().unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let text = Bound::bind(&on(address), state.path()).unwrap_err().to_string();
+        let own = format!("(pid {})", std::process::id());
+        assert!(text.starts_with(&format!("{address} is in use by ")) && text.contains(&own), "{text}");
+        assert!(text.contains(&format!("ss -ltnp 'sport = :{}'", address.port())), "{text}");
+        assert!(!control_socket::control_socket_path(state.path()).exists(), "nothing is left behind");
+    }
+}

@@ -1,0 +1,182 @@
+//! `werkpilot status`: how the fleet is, on one screen.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use serde::Deserialize;
+use werkpilot::state::address_of;
+use werkpilot_core::status::Status;
+use werkpilot_core::time::human;
+
+use super::agents::Agent;
+use super::{Context, from_secs};
+use crate::client::parse;
+use crate::failure::Failure;
+use crate::output::{Output, bytes, count};
+
+const MB: f64 = 1024.0 * 1024.0;
+
+/// Show how the fleet is: what runs, what waits, what failed, and what needs attention, with the reasons.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n  werkpilot status\n  werkpilot status --json | jq .system.statuses")]
+pub struct Args {}
+
+/// What the client reads of the overview.
+#[derive(Debug, Deserialize)]
+struct Overview {
+    system: System,
+    agents: Vec<Agent>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct System {
+    version: String,
+    phase: String,
+    uptime_seconds: f64,
+    execution_queue_size: u32,
+    dead_letter_queue_size: usize,
+    dead_letters_total: u64,
+    restarts_last_hour: u32,
+    memory: Memory,
+    paused: bool,
+    workers_busy: u32,
+    workers: u32,
+    statuses: BTreeMap<String, u32>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Memory {
+    #[serde(rename = "heapTotalMB")]
+    budget_mb: f64,
+    #[serde(rename = "heapPercent")]
+    percent: f64,
+    #[serde(rename = "rssMB")]
+    own_mb: f64,
+    #[serde(rename = "externalMB")]
+    agents_mb: f64,
+}
+
+/// `werkpilot status`.
+pub fn run(_: &Args, context: &Context) -> Result<ExitCode, Failure> {
+    let (answer, place) = context.online(async |client| {
+        let answer = client.get(&["metrics"], &[]).await?;
+        let pid = client.holder().map(|holder| holder.pid.to_string());
+        let state_dir = client.state_dir().display().to_string();
+        Ok((answer, Place { pid, address: address_of(client.state_dir()), state_dir }))
+    })?;
+    let overview: Overview = parse(answer.clone())?;
+    context.show(&answer, || text(&overview, &place, context.out))
+}
+
+struct Place {
+    pid: Option<String>,
+    address: Option<String>,
+    state_dir: String,
+}
+
+fn text(overview: &Overview, place: &Place, out: Output) -> String {
+    let system = &overview.system;
+    let phase = system.phase.replace('_', " ");
+    let pid = place.pid.as_ref().map(|pid| format!(", pid {pid}")).unwrap_or_default();
+    let uptime = human(from_secs(system.uptime_seconds.floor()));
+    let mut text = format!("Werkpilot {} is {phase} (up {uptime}{pid})\n", system.version);
+    let mut line = |label: &str, value: &str| {
+        let _ = writeln!(text, "  {label:<14}{value}");
+    };
+    if let Some(address) = &place.address {
+        line("dashboard", address);
+    }
+    line("state", &place.state_dir);
+    line("agents", &agents_line(overview));
+    let waiting = system.execution_queue_size;
+    line("queue", &format!("{waiting} waiting, {} of {} workers busy", system.workers_busy, system.workers));
+    line("dead letters", &format!("{} ({} since the start)", system.dead_letter_queue_size, system.dead_letters_total));
+    line("restarts", &format!("{} in the last hour", system.restarts_last_hour));
+    let memory = &system.memory;
+    let (own, agents, budget) = (bytes(memory.own_mb * MB), bytes(memory.agents_mb * MB), bytes(memory.budget_mb * MB));
+    line("memory", &format!("{own} orchestrator, {agents} agents; {}% of {budget} in use", memory.percent));
+    if system.paused {
+        line("triggers", "paused; `werkpilot resume` lets them work again");
+    }
+    let rows: Vec<_> = overview.agents.iter().filter(|agent| needs_attention(agent)).collect();
+    if rows.is_empty() {
+        text.push_str("\nNothing needs attention.\n");
+    } else {
+        let shown = rows.iter().map(|agent| {
+            vec![agent.name.clone(), agent.status.clone(), agent.reason.clone().unwrap_or_default()]
+        });
+        let _ = write!(text, "\nNeeds attention (`werkpilot why NAME` tells more):\n{}", out.table(&["agent", "status", "reason"], shown));
+    }
+    text
+}
+
+fn agents_line(overview: &Overview) -> String {
+    let mut parts: Vec<(Option<Status>, String)> = overview
+        .system
+        .statuses
+        .iter()
+        .filter(|(_, number)| **number > 0)
+        .map(|(word, number)| (status(word), format!("{number} {word}")))
+        .collect();
+    parts.sort_by_key(|(status, _)| *status);
+    let parts: Vec<String> = parts.into_iter().map(|(_, part)| part).collect();
+    format!("{}: {}", count(overview.agents.len(), "agent"), parts.join(", "))
+}
+
+fn status(word: &str) -> Option<Status> {
+    Status::ALL.into_iter().find(|status| status.as_str() == word)
+}
+
+/// Not what somebody switched off or stopped on purpose.
+fn needs_attention(agent: &Agent) -> bool {
+    match status(&agent.status) {
+        Some(Status::Queued) => agent.kind == "service" && agent.reason.is_some(),
+        Some(
+            Status::Running
+            | Status::Idle
+            | Status::Starting
+            | Status::Stopping
+            | Status::Stopped
+            | Status::Disabled,
+        ) => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn agent(name: &str, kind: &str, status: &str, reason: Option<&str>) -> serde_json::Value {
+        json!({ "name": name, "department": "d", "kind": kind, "status": status, "reason": reason, "restarts": 0 })
+    }
+
+    #[test]
+    fn the_screen_tells_what_needs_attention() {
+        let overview = json!({
+            "system": {
+                "version": "0.1.0", "phase": "running", "uptimeSeconds": 7_800.7, "executionQueueSize": 1,
+                "deadLetterQueueSize": 2, "deadLettersTotal": 3, "restartsLastHour": 4, "paused": true,
+                "workersBusy": 1, "workers": 4,
+                "memory": { "heapTotalMB": 1024.0, "heapPercent": 12.5, "rssMB": 10.25, "externalMB": 100.0 },
+                "statuses": { "error": 1, "idle": 1, "queued": 1, "running": 1, "stopped": 0 },
+            },
+            "agents": [
+                agent("db", "service", "running", None),
+                agent("report", "job", "error", Some("exited with code 1")),
+                agent("web", "service", "queued", Some("its dependency auth is error")),
+                agent("mail", "job", "idle", None),
+            ],
+        });
+        let place = Place {
+            pid: Some("42".to_owned()),
+            address: Some("http://127.0.0.1:3001/".to_owned()),
+            state_dir: "/srv/fleet/.werkpilot".to_owned(),
+        };
+        insta::assert_snapshot!(text(&parse(overview).unwrap(), &place, Output::in_a_pipe()));
+    }
+}

@@ -1,0 +1,128 @@
+//! `werkpilot up`: the orchestrator, in the foreground.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use werkpilot::state::StateError;
+use werkpilot::{Options, RunError, StartError, Summary};
+use werkpilot_web::BindError;
+
+use super::{Context, RegistryOption, load, source};
+use crate::failure::{Code, Failure};
+use crate::output::count;
+
+/// Start the fleet of a registry, and keep it running until SIGTERM, SIGINT or `werkpilot down`.
+///
+/// Registry and settings are read first; if anything is wrong with them, everything that is wrong is told and nothing is
+/// started (exit code 78). SIGHUP, `werkpilot reload` and a change of the files read them again.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    registry: RegistryOption,
+    /// Set a setting, before environment and file; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+    /// Do not watch the files for changes.
+    #[arg(long)]
+    no_watch: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  werkpilot up --registry registry --config werkpilot.toml
+  werkpilot up --set dashboard.listen=127.0.0.1:8080 --set queue.workers=4
+  WERKPILOT_LOG=debug werkpilot up";
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as key=value, such as queue.workers=4")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// `werkpilot up`.
+pub fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let source = source(&context.options, args.registry.registry, &args.set);
+    let loaded = load(&source, "; nothing was started")?;
+    let options = Options { watch: !args.no_watch };
+    werkpilot::run(&source, loaded, options, started).map_err(|error| failure(&error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn started(summary: &Summary) {
+    if std::io::stdout().is_terminal() {
+        // A terminal that was closed meanwhile is no reason to stop the fleet.
+        let _ = std::io::Write::write_all(&mut std::io::stdout(), text(summary).as_bytes());
+    } else {
+        text(summary).lines().filter(|line| !line.is_empty()).for_each(|line| log::info!(target: "werkpilot", "{line}"));
+    }
+}
+
+fn text(summary: &Summary) -> String {
+    let (agents, layers) = (count(summary.agents, "agent"), count(summary.layers, "layer"));
+    let departments = count(summary.departments, "department");
+    let mut text = format!("Werkpilot {}: {agents} in {layers} and {departments}\n", env!("CARGO_PKG_VERSION"));
+    let _ = writeln!(text, "  dashboard       {}", summary.url);
+    let _ = writeln!(text, "  control socket  {}", summary.control_socket.display());
+    let _ = writeln!(text, "  state           {}", summary.state_dir.display());
+    text.push_str("  `werkpilot status` tells how it is, `werkpilot logs NAME -f` what an agent writes\n");
+    text
+}
+
+fn failure(error: &RunError) -> Failure {
+    let failure = Failure::of(code(error), error);
+    match error {
+        RunError::State(StateError::InUse { .. }) => {
+            failure.hint("`werkpilot down` ends it; a second one needs a state folder of its own (--state-dir DIR)")
+        }
+        RunError::State(_) | RunError::Log { .. } => {
+            failure.hint("name another state folder: --state-dir DIR, or [state] dir in werkpilot.toml")
+        }
+        _ => failure,
+    }
+}
+
+fn code(error: &RunError) -> Code {
+    match error {
+        RunError::State(StateError::InUse { .. }) | RunError::Start(StartError::Bind(BindError::AlreadyRunning { .. })) => {
+            Code::Refused
+        }
+        RunError::State(_) | RunError::Log { .. } => Code::CantCreate,
+        RunError::Start(StartError::Bind(BindError::NotLoopback { .. })) => Code::Config,
+        RunError::Start(StartError::Bind(_)) => Code::Unavailable,
+        RunError::Start(StartError::Survivors(_)) => Code::Io,
+        RunError::Start(_) | RunError::EventLoop(_) => Code::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_up_text_says_where_everything_is() {
+        let summary = Summary {
+            agents: 12,
+            departments: 1,
+            layers: 4,
+            url: "http://127.0.0.1:3001/".to_owned(),
+            control_socket: "/srv/fleet/.werkpilot/control.sock".into(),
+            state_dir: "/srv/fleet/.werkpilot".into(),
+        };
+        let text = text(&summary).replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        insta::assert_snapshot!(text, @r"
+        Werkpilot VERSION: 12 agents in 4 layers and 1 department
+          dashboard       http://127.0.0.1:3001/
+          control socket  /srv/fleet/.werkpilot/control.sock
+          state           /srv/fleet/.werkpilot
+          `werkpilot status` tells how it is, `werkpilot logs NAME -f` what an agent writes
+        ");
+    }
+
+    #[test]
+    fn a_setting_is_key_and_value() {
+        assert_eq!(setting("queue.workers = 4").unwrap(), ("queue.workers".to_owned(), "4".to_owned()));
+        assert_eq!(setting("a=b=c").unwrap().1, "b=c");
+        assert!(setting("queue.workers").is_err());
+    }
+}

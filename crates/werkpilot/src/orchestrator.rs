@@ -1,0 +1,250 @@
+//! Wires the layers together: state folder, log, listeners, actors, servers, signals, watched files.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use actix::System;
+use notify::RecommendedWatcher;
+use werkpilot_process as process;
+use werkpilot_runtime::{ControlError, Handle, Loaded};
+use werkpilot_web::{BindError, Bound};
+
+use crate::source::{ConfigInEffect, Source, into_runtime};
+use crate::state::{StateDir, StateError};
+use crate::{logging, runtime_dir, signals, systemd, watch};
+
+/// How an orchestrator is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whether changed files are read again on their own.
+    pub watch: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { watch: true }
+    }
+}
+
+/// Why an orchestrator could not be started. No agent was.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener could not be taken.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// What the last orchestrator left could not be ended.
+    #[error("failed to end what a crashed orchestrator left behind")]
+    Survivors(#[source] io::Error),
+    /// The actors could not be started.
+    #[error(transparent)]
+    Runtime(#[from] werkpilot_runtime::StartError),
+    /// The actors do not answer.
+    #[error("failed to start the actors")]
+    Silent(#[source] ControlError),
+    /// The system refused something.
+    #[error("failed to {what}")]
+    System {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Why [`run`] ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The state folder could not be taken.
+    #[error("failed to {0}")]
+    State(#[from] StateError),
+    /// The log could not be opened.
+    #[error("failed to write the orchestrator's log below {}", path.display())]
+    Log {
+        /// The state folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The orchestrator could not be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The event loop failed.
+    #[error("failed to run the event loop")]
+    EventLoop(#[source] io::Error),
+}
+
+/// What was started, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// How many agents there are.
+    pub agents: usize,
+    /// In how many departments.
+    pub departments: usize,
+    /// In how many boot layers.
+    pub layers: usize,
+    /// Where the dashboard is.
+    pub url: String,
+    /// Where the CLI finds the orchestrator.
+    pub control_socket: PathBuf,
+    /// The state folder.
+    pub state_dir: PathBuf,
+}
+
+/// A running orchestrator. Dropping it stops neither agents nor servers; [`Handle::shut_down`] does.
+pub struct Orchestrator {
+    handle: Handle,
+    summary: Summary,
+    runtime_dir: PathBuf,
+    /// Ours until the end.
+    state: StateDir,
+    _watcher: Option<RecommendedWatcher>,
+}
+
+impl std::fmt::Debug for Orchestrator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Orchestrator").field("summary", &self.summary).finish_non_exhaustive()
+    }
+}
+
+impl Orchestrator {
+    /// Binds the listeners, ends what a crashed predecessor left, starts the actors (which boot the fleet) and serves.
+    /// Has to be called inside an actix `System`; one per process.
+    ///
+    /// # Errors
+    /// [`StartError`], before any agent is started.
+    pub async fn start(
+        source: &Source,
+        loaded: werkpilot_config::Loaded,
+        state: StateDir,
+        options: Options,
+    ) -> Result<Self, StartError> {
+        let in_effect = ConfigInEffect::default();
+        let loaded = into_runtime(loaded, &in_effect);
+        for notice in &loaded.notices {
+            log::warn!(target: "werkpilot", "{notice}");
+        }
+        let bound = Bound::bind(&loaded.settings.dashboard, state.path())?;
+        let summary = summary(&loaded, &bound, state.path());
+        end_survivors(state.path())?;
+        let runtime_dir = runtime_dir::of(state.path());
+        let handle = werkpilot_runtime::start(werkpilot_runtime::Options {
+            loaded,
+            loader: source.loader(&in_effect),
+            state_dir: state.path().to_owned(),
+            runtime_dir: runtime_dir.clone(),
+            hands: None,
+        })?;
+        // The actor that will stop the servers is there as soon as the supervisor answers.
+        handle.consult(|_| ()).await.map_err(StartError::Silent)?;
+        let server = werkpilot_web::serve(bound, handle.clone(), Arc::new(move || in_effect.to_json()));
+        handle.on_stop_servers(Box::new(|| {
+            systemd::notify("STOPPING=1");
+            Box::pin(server.stop())
+        }));
+        if let Err(error) = state.write_address(&summary.url) {
+            log::warn!(target: "werkpilot", "the dashboard's address could not be written down: {error}");
+        }
+        let watcher = options.watch.then(|| watch::start(source, handle.clone()));
+        let watcher = watcher.and_then(|watcher| {
+            let told = |error| log::warn!(target: "werkpilot", "changed files are not noticed: {error}; use `werkpilot reload`");
+            watcher.map_err(told).ok()
+        });
+        systemd::notify("READY=1");
+        Ok(Self { handle, summary, runtime_dir, state, _watcher: watcher })
+    }
+
+    /// The way in.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// What was started.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+}
+
+impl Drop for Orchestrator {
+    fn drop(&mut self) {
+        runtime_dir::tidy(self.state.path(), &self.runtime_dir);
+    }
+}
+
+/// Runs an orchestrator until it is asked to end: by a signal, or over its control socket. `started` is told when the
+/// fleet boots.
+///
+/// # Errors
+/// [`RunError`]; no agent was started then.
+pub fn run(
+    source: &Source,
+    loaded: werkpilot_config::Loaded,
+    options: Options,
+    started: impl FnOnce(&Summary),
+) -> Result<(), RunError> {
+    let state = StateDir::take(&loaded.settings.state.dir)?;
+    let logged = logging::start(&loaded.settings.logs, state.path());
+    logged.map_err(|source| RunError::Log { path: state.path().to_owned(), source })?;
+    let system = System::new();
+    let orchestrator = system.block_on(async {
+        let orchestrator = Orchestrator::start(source, loaded, state, options).await?;
+        let listening = signals::listen(orchestrator.handle().clone());
+        listening.map_err(|source| StartError::System { what: "listen to signals", source })?;
+        Ok::<_, StartError>(orchestrator)
+    })?;
+    started(orchestrator.summary());
+    system.run().map_err(RunError::EventLoop)
+}
+
+fn summary(loaded: &Loaded, bound: &Bound, state_dir: &Path) -> Summary {
+    let agents = &loaded.registry.agents;
+    let departments: BTreeSet<&str> = agents.iter().map(|agent| agent.department.as_str()).collect();
+    Summary {
+        agents: agents.len(),
+        departments: departments.len(),
+        layers: layers(loaded),
+        url: url(bound.address()),
+        control_socket: bound.control_socket().to_owned(),
+        state_dir: state_dir.to_owned(),
+    }
+}
+
+fn layers(loaded: &Loaded) -> usize {
+    let members = loaded.registry.agents.iter().map(|agent| {
+        let needs = agent.dependencies.iter().map(|dependency| dependency.agent.clone()).collect();
+        (agent.name.clone(), needs, agent.layer)
+    });
+    // The registry was checked: there is no cycle.
+    werkpilot_core::graph::Graph::new(&members.collect::<Vec<_>>()).map_or(0, |graph| graph.layers().len())
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}/")
+}
+
+fn end_survivors(state_dir: &Path) -> Result<(), StartError> {
+    let (before, after) = process::limits::raise_open_files();
+    log::debug!("open files: the limit was {before} and is {after}");
+    process::become_subreaper().map_err(|source| StartError::System { what: "become a subreaper", source })?;
+    let report = process::survivors::end_all(state_dir).map_err(StartError::Survivors)?;
+    if !report.runs.is_empty() {
+        log::warn!(
+            target: "werkpilot",
+            "The last orchestrator did not shut down; {} of its executions had not ended",
+            report.runs.len()
+        );
+    }
+    for survivor in &report.survivors {
+        let how = match (survivor.ended, survivor.forced) {
+            (true, false) => "ended",
+            (true, true) => "ended by SIGKILL",
+            (false, _) => "could not be ended",
+        };
+        log::warn!(target: "werkpilot", "Process {} of execution {} outlived it: {how}", survivor.pid, survivor.run);
+    }
+    Ok(())
+}

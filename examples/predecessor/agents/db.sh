@@ -1,0 +1,4 @@
+#!/bin/sh
+trap "exit 0" TERM
+echo "ready"
+while :; do sleep 5 & wait $!; done

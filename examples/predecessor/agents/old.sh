@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "nobody has wanted this for years"
