@@ -30,7 +30,13 @@ pub fn compare(references: &References, report: &mut Report) {
     report.at_most("execution, one at a time / C posix_spawn+wait", time(ours), time(reference), ours / reference, 1.2);
     let (ours, reference) = (1e9 / median(&four, "mean"), 1e9 / median(&tokio, "mean"));
     let rate = |per_second: f64| format!("{per_second:.0}/s");
-    report.at_least("executions, four at a time / tokio with capture", rate(ours), rate(reference), ours / reference, 0.95);
+    report.at_least(
+        "executions, four at a time / tokio with capture",
+        rate(ours),
+        rate(reference),
+        ours / reference,
+        0.95,
+    );
 }
 
 /// Our side.
@@ -85,7 +91,8 @@ async fn once(handle: &Handle, agent: werkpilot_core::ids::AgentIndex) {
 
 /// The reference: tokio's process on two threads, output captured.
 pub fn tokio_loop(runs: usize, at_once: usize) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let begin = Instant::now();
         let lanes: Vec<_> = (0..at_once)

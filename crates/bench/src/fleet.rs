@@ -21,9 +21,10 @@ pub fn compare(references: &References, report: &mut Report) {
         c.push(references.run(&["fleet", SERVICES]));
         ours.push(measure(&["fleet", SERVICES, &pause]));
     }
-    for (what, figure, target) in
-        [("boot of 1,000 services in one layer / C spawn loop", "start", 1.5), ("stop of 1,000 services / C kill+wait", "stop", 2.0)]
-    {
+    for (what, figure, target) in [
+        ("boot of 1,000 services in one layer / C spawn loop", "start", 1.5),
+        ("stop of 1,000 services / C kill+wait", "stop", 2.0),
+    ] {
         let (ours, reference) = (median(&ours, figure), median(&c, figure));
         report.at_most(what, time(ours), time(reference), ours / reference, target);
     }

@@ -1,5 +1,6 @@
 //! The real binary with a thousand running services: its memory, what a further agent costs, and what idling costs.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -94,16 +95,26 @@ impl Running {
         line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number") * 1_024.0
     }
 
-    /// CPU milliseconds per second of all threads, from the scheduler's own nanoseconds.
+    /// CPU milliseconds per second of all threads, from the scheduler's own nanoseconds. Looks every second, so that
+    /// little is lost of threads that end meanwhile.
     fn cpu_per_second(&self, over: Duration) -> f64 {
-        let begin = self.cpu_nanos();
-        std::thread::sleep(over);
-        (self.cpu_nanos() - begin) / 1e6 / over.as_secs_f64()
+        let begin = Instant::now();
+        let (mut total, mut seen) = (0.0, self.cpu_nanos());
+        while begin.elapsed() < over {
+            std::thread::sleep(Duration::from_secs(1));
+            let now = self.cpu_nanos();
+            total += now.iter().map(|(thread, nanos)| nanos - seen.get(thread).copied().unwrap_or(0.0)).sum::<f64>();
+            seen = now;
+        }
+        total / 1e6 / begin.elapsed().as_secs_f64()
     }
 
-    fn cpu_nanos(&self) -> f64 {
-        let files = self.tasks().into_iter().filter_map(|task| std::fs::read_to_string(task.join("schedstat")).ok());
-        files.filter_map(|text| text.split_whitespace().next()?.parse::<f64>().ok()).sum()
+    fn cpu_nanos(&self) -> BTreeMap<PathBuf, f64> {
+        let of = |task: PathBuf| {
+            let text = std::fs::read_to_string(task.join("schedstat")).ok()?;
+            Some((task, text.split_whitespace().next()?.parse().ok()?))
+        };
+        self.tasks().into_iter().filter_map(of).collect()
     }
 }
 

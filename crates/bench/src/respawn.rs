@@ -28,7 +28,9 @@ pub fn compare(references: &References, report: &mut Report) {
         c.push(references.run(&["respawn", KILLS, LIVE, &fifo]));
         ours.push(measure(&["respawn", KILLS, LIVE, &program, &fifo]));
     }
-    for (what, figure, target) in [("kill -9 → successor's main(), p50 / C loop", "p50", 1.5), ("the same, p99", "p99", 5.0)] {
+    for (what, figure, target) in
+        [("kill -9 → successor's main(), p50 / C loop", "p50", 1.5), ("the same, p99", "p99", 5.0)]
+    {
         let (ours, reference) = (median(&ours, figure), median(&c, figure));
         report.at_most(what, time(ours), time(reference), ours / reference, target);
     }

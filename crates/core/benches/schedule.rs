@@ -9,8 +9,9 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use werkpilot_core::ids::AgentIndex;
 use werkpilot_core::schedule::Schedule;
+use werkpilot_core::time::Clocks;
 use werkpilot_core::time::{Moment, Timestamp};
-use werkpilot_core::timetable::{Clocks, Entry, Timer, Timetable};
+use werkpilot_core::timetable::{Entry, Timer, Timetable};
 
 /// 2026-03-01 00:00:00 UTC.
 const BEGIN: Timestamp = Timestamp::from_secs(1_772_323_200);

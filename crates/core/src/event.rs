@@ -298,7 +298,9 @@ impl Event {
             | Self::DeadLetterAdded { .. }
             | Self::DeadLetterDiscarded { evicted: true, .. }
             | Self::ClockStepped { .. }
-            | Self::ExecutionEnded { end: End::Refused | End::Lost | End::Failed | End::TimedOut, .. } => Weight::Warning,
+            | Self::ExecutionEnded { end: End::Refused | End::Lost | End::Failed | End::TimedOut, .. } => {
+                Weight::Warning
+            }
             Self::ActorDied { .. } | Self::ConfigRejected { .. } => Weight::Error,
             _ => Weight::Notice,
         }
@@ -333,7 +335,9 @@ impl fmt::Display for Event {
                 }
                 Ok(())
             }
-            Self::AgentFailed { agent, attempt, exit, .. } => write!(f, "Agent \"{agent}\" failed (attempt {attempt}): {exit}"),
+            Self::AgentFailed { agent, attempt, exit, .. } => {
+                write!(f, "Agent \"{agent}\" failed (attempt {attempt}): {exit}")
+            }
             Self::AgentRestarting { agent, count, delay, reason, .. } => {
                 write!(f, "Agent \"{agent}\" starts again in {} (number {count}): {reason}", human(*delay))
             }
@@ -350,7 +354,9 @@ impl fmt::Display for Event {
                 write!(f, "Agent \"{agent}\" is unhealthy")?;
                 reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
             }
-            Self::ExecutionQueued { agent, run, trigger, .. } => write!(f, "Execution {run} of \"{agent}\" queued ({trigger})"),
+            Self::ExecutionQueued { agent, run, trigger, .. } => {
+                write!(f, "Execution {run} of \"{agent}\" queued ({trigger})")
+            }
             Self::ExecutionStarted { agent, run, attempt, waited } => {
                 write!(f, "Execution {run} of \"{agent}\" started (attempt {attempt}, waited {})", human(*waited))
             }
@@ -367,7 +373,9 @@ impl fmt::Display for Event {
             Self::DeadLetterAdded { id, agent, error, .. } => {
                 write!(f, "Dead letter {id} of \"{agent}\": {error} (look at it with `werkpilot dlq show {id}`)")
             }
-            Self::DeadLetterReplayed { id, agent, run } => write!(f, "Dead letter {id} of \"{agent}\" replayed as {run}"),
+            Self::DeadLetterReplayed { id, agent, run } => {
+                write!(f, "Dead letter {id} of \"{agent}\" replayed as {run}")
+            }
             Self::DeadLetterDiscarded { id, agent, evicted: true } => {
                 write!(f, "Dead letter {id} of \"{agent}\" evicted: the queue is full ([dead_letters] capacity)")
             }
@@ -380,8 +388,13 @@ impl fmt::Display for Event {
             Self::BreakerHalfOpen { agent } => write!(f, "Breaker of \"{agent}\" is half-open: one trial"),
             Self::BreakerClosed { agent: Some(agent), reason } => write!(f, "Breaker of \"{agent}\" closed: {reason}"),
             Self::BreakerClosed { reason, .. } => write!(f, "Global breaker closed: {reason}"),
-            Self::BootCompleted { agents, layers, duration, .. } => {
-                write!(f, "Boot completed: {agents} agents in {layers} layers after {}", human(*duration))
+            Self::BootCompleted { agents, layers, duration, critical_path, .. } => {
+                write!(f, "Boot completed: {agents} agents in {layers} layers after {}", human(*duration))?;
+                if let [first, rest @ ..] = &critical_path[..] {
+                    write!(f, "; critical path: {first}")?;
+                    rest.iter().try_for_each(|next| write!(f, " → {next}"))?;
+                }
+                Ok(())
             }
             Self::ShutdownStarted { reason } => write!(f, "Shutdown started: {reason}"),
             Self::ConfigReloaded { added, removed, changed, settings } => write!(
@@ -392,17 +405,24 @@ impl fmt::Display for Event {
                 changed.len(),
                 settings.len()
             ),
-            Self::ConfigRejected { faults: 1, first } => write!(f, "Configuration rejected, the old one stays in effect: {first}"),
+            Self::ConfigRejected { faults: 1, first } => {
+                write!(f, "Configuration rejected, the old one stays in effect: {first}")
+            }
             Self::ConfigRejected { faults, first } => {
                 write!(f, "Configuration rejected, the old one stays in effect: {first} (and {} more)", faults - 1)
             }
             Self::TriggersPaused { paused: true, by } => write!(f, "All triggers paused by {by}"),
             Self::TriggersPaused { by, .. } => write!(f, "All triggers resumed by {by}"),
-            Self::ActorDied { actor, message, restarted: true } => write!(f, "Actor {actor} died and was started again: {message}"),
+            Self::ActorDied { actor, message, restarted: true } => {
+                write!(f, "Actor {actor} died and was started again: {message}")
+            }
             Self::ActorDied { actor, message, .. } => write!(f, "Actor {actor} died and was given up: {message}"),
             Self::ClockStepped { seconds, misfired: 0 } => write!(f, "The wall clock was set by {seconds:+.1} s"),
             Self::ClockStepped { seconds, misfired } => {
-                write!(f, "The wall clock was set by {seconds:+.1} s; {misfired} scheduled times within the step were left out")
+                write!(
+                    f,
+                    "The wall clock was set by {seconds:+.1} s; {misfired} scheduled times within the step were left out"
+                )
             }
         }
     }

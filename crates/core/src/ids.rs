@@ -21,7 +21,9 @@ pub enum NameError {
     #[error("`{0}` has {1} characters; at most 63 are allowed")]
     TooLong(String, usize),
     /// The text has a character outside the allowed set, or begins with `-` or `_`.
-    #[error("`{name}` has `{character}` at position {position}; allowed are a-z, 0-9, and after the first character also `_` and `-`")]
+    #[error(
+        "`{name}` has `{character}` at position {position}; allowed are a-z, 0-9, and after the first character also `_` and `-`"
+    )]
     BadCharacter {
         /// The whole text.
         name: String,

@@ -180,7 +180,8 @@ impl Queue {
 
     /// Takes one out of turn. Answers whether it waited.
     pub fn remove(&mut self, key: RunKey) -> bool {
-        let waits = self.places.get(key.index as usize).is_some_and(|p| p.generation == key.generation && p.level != OUT);
+        let waits =
+            self.places.get(key.index as usize).is_some_and(|p| p.generation == key.generation && p.level != OUT);
         if waits {
             self.leave(key);
         }
@@ -192,7 +193,8 @@ impl Queue {
         self.promote(now);
         let mut all = Vec::with_capacity(self.waiting);
         for (level, heap) in self.levels.iter().enumerate() {
-            let standing = heap.iter().filter(|Reverse((_, _, index, stamp))| stands(&self.places, *index, *stamp, level));
+            let standing =
+                heap.iter().filter(|Reverse((_, _, index, stamp))| stands(&self.places, *index, *stamp, level));
             let mut here: Vec<_> = standing.collect();
             here.sort_unstable_by_key(|Reverse(rank)| *rank);
             all.extend(here.into_iter().map(|Reverse((_, _, index, _))| {
@@ -284,7 +286,7 @@ mod tests {
 
     #[test]
     fn waiting_lifts_by_one_level_per_period() {
-        let mut queue = Queue::new(Duration::from_secs(300));
+        let mut queue = Queue::new(Duration::from_mins(5));
         queue.push(key(0), Priority::Normal, 0, at(0));
         queue.push(key(1), Priority::Important, 0, at(299));
         assert_eq!(queue.in_order(at(299)).first().map(|w| w.key), Some(key(1)));
@@ -298,7 +300,7 @@ mod tests {
 
     #[test]
     fn one_that_left_for_a_while_comes_back_to_its_old_turn() {
-        let mut queue = Queue::new(Duration::from_secs(300));
+        let mut queue = Queue::new(Duration::from_mins(5));
         let turn = queue.push(key(0), Priority::Normal, 0, at(0));
         queue.push(key(1), Priority::Normal, 0, at(1));
         assert_eq!(queue.pop(at(2)), Some(key(0)));
@@ -311,7 +313,7 @@ mod tests {
 
     #[test]
     fn removed_ones_are_gone_and_their_remains_are_swept() {
-        let mut queue = Queue::new(Duration::from_secs(300));
+        let mut queue = Queue::new(Duration::from_mins(5));
         for round in 0..10_000 {
             let key = RunKey { index: round % 10, generation: round };
             queue.push(key, Priority::Normal, 0, at(0));
@@ -328,7 +330,7 @@ mod tests {
         queue.push(key(0), Priority::Normal, 0, at(0));
         queue.push(key(1), Priority::Critical, 0, at(600));
         assert_eq!(queue.in_order(at(900))[0].key, key(1));
-        queue.set_ageing(Duration::from_secs(300));
+        queue.set_ageing(Duration::from_mins(5));
         assert_eq!(queue.in_order(at(900))[0].key, key(0));
         queue.set_ageing(NEVER);
         assert_eq!(drain(&mut queue, at(900)), [1, 0]);
@@ -339,7 +341,7 @@ mod tests {
         fn the_order_is_that_of_a_plain_sort(pushes in prop::collection::vec((1..=3i64, 0..4u32, 0..900u64), 1..60), now in 900..2_000u64) {
             let ageing = 300;
             let mut queue = Queue::new(Duration::from_secs(ageing));
-            let mut sorted: Vec<_> = pushes.iter().copied().collect();
+            let mut sorted = pushes.clone();
             sorted.sort_by_key(|(_, _, since)| *since);
             let mut model = Vec::new();
             for (index, (priority, depth, since)) in sorted.into_iter().enumerate() {

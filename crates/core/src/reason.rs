@@ -233,7 +233,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Overlap { running } => write!(f, "execution {running} is still live and overlap is \"skip\""),
-            Self::AlreadyWaiting { waiting } => write!(f, "execution {waiting} waits already and overlap is \"queue_one\""),
+            Self::AlreadyWaiting { waiting } => {
+                write!(f, "execution {waiting} waits already and overlap is \"queue_one\"")
+            }
             Self::Superseded { by } => write!(f, "the newer execution {by} took its place"),
             Self::UnhealthyDependencies { dependencies } => {
                 write!(f, "unhealthy dependencies: {}", list_unhealthy(dependencies))
@@ -253,7 +255,11 @@ impl fmt::Display for Reason {
             Self::WaitingForPrevious => f.write_str("an earlier execution of the same agent has to end first"),
             Self::WaitingForLayer { layer } => write!(f, "boot has not reached its layer {layer} yet"),
             Self::WaitingForRestartRoom { max_restarts, window } => {
-                write!(f, "{max_restarts} automatic restarts within {} used up ([breaker] max_restarts)", human(*window))
+                write!(
+                    f,
+                    "{max_restarts} automatic restarts within {} used up ([breaker] max_restarts)",
+                    human(*window)
+                )
             }
             Self::RestartRoomAgain => f.write_str("there is room for automatic restarts again"),
             Self::BackingOff { delay, cause } => write!(f, "waits {} before the next attempt: {cause}", human(*delay)),
@@ -264,7 +270,9 @@ impl fmt::Display for Reason {
             Self::WatchdogExpired => f.write_str("did not send WATCHDOG=1 in time"),
             Self::Silent { max_silence } => write!(f, "wrote nothing for {}", human(*max_silence)),
             Self::RetriesExhausted { attempts: 1, last } => write!(f, "the only attempt failed: {last}"),
-            Self::RetriesExhausted { attempts, last } => write!(f, "all {attempts} attempts failed, the last one {last}"),
+            Self::RetriesExhausted { attempts, last } => {
+                write!(f, "all {attempts} attempts failed, the last one {last}")
+            }
             Self::NotRestarted { exit } => write!(f, "{exit}, and its restart policy leaves it so"),
             Self::TooManyRestarts { restarts, window } => write!(f, "{restarts} restarts within {}", human(*window)),
             Self::TooManyDeadLetters { count } => write!(f, "{count} dead letters in a row"),

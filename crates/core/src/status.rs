@@ -42,8 +42,19 @@ pub enum Status {
 impl Status {
     /// Every status, best first.
     pub const ALL: [Self; 14] = [
-        Self::Running, Self::Idle, Self::Starting, Self::Queued, Self::Stopping, Self::Stopped, Self::BackingOff,
-        Self::Unhealthy, Self::Error, Self::Timeout, Self::Missing, Self::DisabledByMemory, Self::DisabledByFailure,
+        Self::Running,
+        Self::Idle,
+        Self::Starting,
+        Self::Queued,
+        Self::Stopping,
+        Self::Stopped,
+        Self::BackingOff,
+        Self::Unhealthy,
+        Self::Error,
+        Self::Timeout,
+        Self::Missing,
+        Self::DisabledByMemory,
+        Self::DisabledByFailure,
         Self::Disabled,
     ];
 

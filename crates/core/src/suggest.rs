@@ -25,11 +25,7 @@ pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// ``did you mean `priority`?``, or what is given instead.
-pub fn or_else<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-    otherwise: impl FnOnce() -> String,
-) -> String {
+pub fn or_else<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, otherwise: impl FnOnce() -> String) -> String {
     closest(word, known).map_or_else(otherwise, |meant| format!("did you mean `{meant}`?"))
 }
 

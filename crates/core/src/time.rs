@@ -121,9 +121,7 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        DateTime::parse_from_rfc3339(&text)
-            .map(|time| Self::from(time.to_utc()))
-            .map_err(serde::de::Error::custom)
+        DateTime::parse_from_rfc3339(&text).map(|time| Self::from(time.to_utc())).map_err(serde::de::Error::custom)
     }
 }
 
@@ -194,8 +192,16 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        let cases = [(350, "350ms"), (1_000, "1s"), (1_500, "1.5s"), (59_000, "59s"), (60_000, "1m"), (125_000, "2m 5s"),
-            (11_400_000, "3h 10m"), (187_200_000, "2d 4h")];
+        let cases = [
+            (350, "350ms"),
+            (1_000, "1s"),
+            (1_500, "1.5s"),
+            (59_000, "59s"),
+            (60_000, "1m"),
+            (125_000, "2m 5s"),
+            (11_400_000, "3h 10m"),
+            (187_200_000, "2d 4h"),
+        ];
         for (millis, text) in cases {
             assert_eq!(human(Duration::from_millis(millis)), text);
         }

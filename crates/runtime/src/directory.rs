@@ -120,6 +120,17 @@ impl Directory {
         self.slots.iter().flatten().count()
     }
 
+    /// The names of these agents for a line of the log: at most eight, then how many more.
+    pub fn listed(&self, agents: &[AgentIndex]) -> String {
+        const SHOWN: usize = 8;
+        let names = agents.iter().take(SHOWN).filter_map(|agent| Some(self.get(*agent)?.name.as_str()));
+        let text = names.collect::<Vec<_>>().join(", ");
+        match agents.len().saturating_sub(SHOWN) {
+            0 => text,
+            more => format!("{text} and {more} more"),
+        }
+    }
+
     /// Names for "did you mean".
     pub fn names(&self) -> impl Iterator<Item = &AgentName> {
         self.by_name.keys()

@@ -319,6 +319,7 @@ impl Handle {
     pub async fn log_tail(&self, query: LogQuery) -> Result<(Vec<logs::LogLine>, logs::LogPosition), ControlError> {
         let agent = self.known(&query.agent).await?;
         let (dir, name) = (self.logs_dir.clone(), agent.clone());
+        // What is written between the two reads is told twice rather than not at all.
         let read = move || {
             let position = logs::end_position(&dir, &name)?;
             Ok((logs::read_tail(&dir, &name, query.run.as_ref(), query.lines)?, position))

@@ -4,6 +4,7 @@
 //! borrow is held across an `await` or a call to another actor.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use werkpilot_core::event::Event;
 use werkpilot_core::graph::Graph;
 use werkpilot_core::ids::AgentIndex;
 use werkpilot_core::settings::Settings;
-use werkpilot_core::spec::Registry;
+use werkpilot_core::spec::Strategy;
 use werkpilot_core::time::Clocks;
 use werkpilot_core::timetable::Timetable;
 use werkpilot_process::Host;
@@ -106,8 +107,8 @@ pub struct House {
     pub memory: RefCell<MemoryBook>,
     /// Dependencies; changed by the supervisor.
     pub graph: RefCell<Rc<Graph>>,
-    /// What is in effect; changed by the reloader.
-    pub registry: RefCell<Arc<Registry>>,
+    /// Strategies of the departments that have one; changed by the reloader.
+    pub strategies: RefCell<BTreeMap<String, Strategy>>,
     /// What is in effect; changed by the reloader.
     pub settings: RefCell<Arc<Settings>>,
     /// Reads the files again.

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::prelude::*;
 use tokio::sync::mpsc;
 use werkpilot_core::dispatcher::Dispatcher;
 use werkpilot_core::graph::Graph;
@@ -55,7 +54,12 @@ pub struct LoadFault {
 impl LoadFault {
     /// A single fault.
     pub fn one(text: String) -> Self {
-        Self { count: 1, first: text.clone(), json: serde_json::json!({ "count": 1, "faults": [text] }), rendered: text }
+        Self {
+            count: 1,
+            first: text.clone(),
+            json: serde_json::json!({ "count": 1, "faults": [text] }),
+            rendered: text,
+        }
     }
 }
 
@@ -113,7 +117,8 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
     let seed = fresh_seed();
     let workers = effective_workers(&settings.queue);
     let capacity = usize::try_from(settings.dead_letters.capacity).unwrap_or(usize::MAX);
-    let specs: Vec<_> = options.loaded.registry.agents.iter().cloned().map(Arc::new).collect();
+    let Registry { agents, strategies } = options.loaded.registry;
+    let specs: Vec<_> = agents.into_iter().map(Arc::new).collect();
     let house = Rc::new(House {
         clock: Clock::start(),
         posts: Posts::default(),
@@ -127,7 +132,7 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
         samples: RefCell::new(Samples::new(settings.percentiles.samples)),
         memory: RefCell::new(MemoryBook::default()),
         graph: RefCell::new(Rc::new(Graph::default())),
-        registry: RefCell::new(Arc::new(options.loaded.registry)),
+        strategies: RefCell::new(strategies),
         settings: RefCell::new(Arc::new(settings)),
         loader: options.loader,
         state_dir: options.state_dir,
@@ -140,7 +145,7 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
     if let Some(events) = events {
         actix::spawn(router::route(house.clone(), events));
     }
-    let supervisor = Supervisor::new(house.clone()).start();
+    let supervisor = Supervisor::launch(house.clone());
     house.posts.supervisor.fill(supervisor.clone());
     supervisor.do_send(AddAgents(specs));
     supervisor.do_send(Boot);

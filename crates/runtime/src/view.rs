@@ -455,7 +455,8 @@ pub fn agent_detail(house: &House, name: &str) -> Option<AgentDetail> {
     let slot = directory.get(index)?;
     let dispatcher = house.dispatcher.borrow();
     let graph = house.graph.borrow();
-    let dependents = graph.dependents(index).iter().filter_map(|dependent| Some(directory.get(*dependent)?.name.clone()));
+    let dependents =
+        graph.dependents(index).iter().filter_map(|dependent| Some(directory.get(*dependent)?.name.clone()));
     let check = slot.last_health_check.as_ref().map(|(at, result)| HealthCheck {
         at: *at,
         healthy: result.is_ok(),

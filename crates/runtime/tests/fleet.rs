@@ -206,7 +206,10 @@ fn a_stopped_service_stays_stopped_until_it_is_started() {
 
 #[test]
 fn one_for_all_restarts_the_whole_department() {
-    let mut registry = Registry { agents: vec![service("a", "exec sleep 1000"), service("b", "exec sleep 1000")], ..Default::default() };
+    let mut registry = Registry {
+        agents: vec![service("a", "exec sleep 1000"), service("b", "exec sleep 1000")],
+        ..Default::default()
+    };
     registry.strategies.insert("default".to_owned(), Strategy::OneForAll);
     with_registry(registry, |handle| async move {
         wait_for_status(&handle, "a", Status::Running).await;

@@ -113,6 +113,7 @@ pub static ROUTES: [Route; 31] = [
 /// Registers the routes as this listener has them. What it may not have is not registered but for the answer that says so.
 pub(crate) fn configure(config: &mut web::ServiceConfig, listener: Listener) {
     let mut paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
+    paths.sort_unstable();
     paths.dedup();
     for path in paths {
         let mut resource = web::resource(path);
@@ -154,4 +155,18 @@ fn wrong_method(request: &HttpRequest, allowed: &str) -> HttpResponse {
 
 async fn unknown_path(request: HttpRequest) -> HttpResponse {
     Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {}", request.path())).error_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_routes_are_the_same() {
+        let mut all: Vec<_> = ROUTES.iter().map(|route| (route.path, route.method.as_str())).collect();
+        all.sort_unstable();
+        let before = all.len();
+        all.dedup();
+        assert_eq!(all.len(), before);
+    }
 }

@@ -21,7 +21,7 @@ use crate::problem::Problem;
 use crate::routes::{self, Listener};
 
 /// A stop waits so long for requests in progress.
-const PATIENCE: Duration = Duration::from_millis(80);
+const PATIENCE: Duration = Duration::from_millis(50);
 /// A request's head has to come within this time (slow loris).
 const HEAD_TIME: Duration = Duration::from_secs(5);
 /// A client that is told to go has this time to read the rest.

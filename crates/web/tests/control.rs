@@ -4,9 +4,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Plan, Request, job, service, unchunk, wait_for, write_log};
+use common::{Plan, Request, job, parse, service, unchunk, wait_for, write_log};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn trigger(site: &common::Site, agent: &str, body: &Value) -> String {
     let answer = site.post(&format!("/api/v1/agents/{agent}/trigger"), body).await;
@@ -173,11 +173,17 @@ fn the_graph_is_drawn_in_three_ways() {
 }
 
 #[test]
-fn a_shutdown_is_taken_and_then_carried_out() {
+fn a_shutdown_is_taken_and_closes_the_servers_in_its_fifth_step() {
     Plan::of(vec![job("a", "true")]).run(|site| async move {
-        let answer = site.post("/api/v1/shutdown", &Value::Null).await;
-        assert_eq!(answer.status, 202);
-        wait_for("no longer ready", async || site.get("/readyz").await.status == 503).await;
-        assert_eq!(site.get("/livez").await.status, 200);
+        let server = site.server;
+        site.handle.on_stop_servers(Box::new(move || Box::pin(server.stop())));
+        let request = "POST /api/v1/shutdown HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let mut stream = tokio::net::UnixStream::connect(&site.socket).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(parse(&answer).status, 202, "it is answered, though the server ends at once");
+        wait_for("closed", async || tokio::net::TcpStream::connect(site.address).await.is_err()).await;
+        wait_for("the control socket is gone", async || !site.socket.exists()).await;
     });
 }

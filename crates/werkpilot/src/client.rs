@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode, Url};
@@ -26,10 +26,10 @@ pub struct Client {
 
 impl Client {
     /// Looks whether an orchestrator is there.
-    pub fn connect(state_dir: PathBuf) -> Result<Self, Failure> {
+    pub fn connect(state_dir: &Path) -> Result<Self, Failure> {
         let dir = state_dir.canonicalize().map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => not_allowed(&state_dir),
-            _ => nobody(&state_dir),
+            io::ErrorKind::PermissionDenied => not_allowed(state_dir),
+            _ => nobody(state_dir),
         })?;
         let socket = werkpilot_web::control_socket_path(&dir);
         if let Err(error) = UnixStream::connect(&socket) {
@@ -43,12 +43,13 @@ impl Client {
             headers.insert("Werkpilot-By", by);
         }
         let client = reqwest::Client::builder().unix_socket(socket).default_headers(headers).build();
-        let http = client.map_err(|error| Failure::of(Code::Internal, &Describe("failed to make an HTTP client", error)))?;
+        let http =
+            client.map_err(|error| Failure::of(Code::Internal, &Describe("failed to make an HTTP client", error)))?;
         Ok(Self { http, state_dir: dir })
     }
 
     /// The state folder.
-    pub fn state_dir(&self) -> &std::path::Path {
+    pub fn state_dir(&self) -> &Path {
         &self.state_dir
     }
 
@@ -118,13 +119,12 @@ fn user() -> String {
     named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
-fn nobody(state_dir: &std::path::Path) -> Failure {
-    Failure::new(Code::Unavailable, format!("no orchestrator is running on {}", state_dir.display())).hint(
-        "start one with `werkpilot up`, or say which one is meant with --state-dir DIR or --config FILE",
-    )
+fn nobody(state_dir: &Path) -> Failure {
+    Failure::new(Code::Unavailable, format!("no orchestrator is running on {}", state_dir.display()))
+        .hint("start one with `werkpilot up`, or say which one is meant with --state-dir DIR or --config FILE")
 }
 
-fn not_allowed(state_dir: &std::path::Path) -> Failure {
+fn not_allowed(state_dir: &Path) -> Failure {
     Failure::new(Code::NoPermission, format!("not allowed to talk to the orchestrator of {}", state_dir.display()))
         .hint("its user, or root, may")
 }
@@ -163,7 +163,9 @@ async fn accepted(response: Response) -> Result<Response, Failure> {
 fn problem(status: StatusCode, body: &Value) -> Failure {
     let field = |name: &str| body.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
     let what = field("detail").or_else(|| field("message")).or_else(|| field("title"));
+    let kind = field("type").unwrap_or_default();
     let code = match status {
+        _ if kind == "urn:werkpilot:not-a-job" => Code::Usage,
         StatusCode::BAD_REQUEST => Code::Usage,
         StatusCode::NOT_FOUND => Code::NoInput,
         StatusCode::FORBIDDEN => Code::NoPermission,
@@ -172,7 +174,11 @@ fn problem(status: StatusCode, body: &Value) -> Failure {
         _ => Code::Internal,
     };
     let what = what.unwrap_or_else(|| format!("the orchestrator answered {status}"));
-    Failure { code, what, report: None, hint: field("hint") }
+    let hint = match kind.as_str() {
+        "urn:werkpilot:unknown-agent" => Some("`werkpilot agents` lists them".to_owned()),
+        _ => field("hint"),
+    };
+    Failure { code, what, report: None, hint }
 }
 
 /// An error with what was being done.
@@ -198,7 +204,7 @@ mod tests {
     #[test]
     fn without_an_orchestrator_the_failure_says_how_to_start_one() {
         let dir = tempfile::tempdir().unwrap();
-        let failure = Client::connect(dir.path().to_owned()).unwrap_err();
+        let failure = Client::connect(dir.path()).unwrap_err();
         assert_eq!(failure.code, Code::Unavailable);
         assert!(failure.hint.unwrap().contains("werkpilot up"));
     }

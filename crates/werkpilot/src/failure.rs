@@ -88,7 +88,8 @@ impl Failure {
     /// For stderr: lines for people, or a JSON object.
     pub fn render(&self, json: bool) -> String {
         if json {
-            let object = json!({ "error": self.what, "report": self.report, "hint": self.hint, "exitCode": self.code as u8 });
+            let object =
+                json!({ "error": self.what, "report": self.report, "hint": self.hint, "exitCode": self.code as u8 });
             return format!("{object}\n");
         }
         self.to_string()

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use werkpilot_config::Overrides;
 
-use crate::failure::{Code, Failure};
 use crate::GlobalOptions;
+use crate::failure::{Code, Failure};
 
 /// Where the state is in the current folder or one above it.
 const STATE_DIR: &str = ".werkpilot";
@@ -35,8 +35,10 @@ pub fn state_dir(options: &GlobalOptions) -> Result<PathBuf, Failure> {
     if options.config.is_some() {
         return of_config(options);
     }
-    if let Some(dir) = &options.state_dir {
-        return Ok(dir.clone());
+    // For `up` it is one of the settings, so that `config` tells where its value is from.
+    let variable = || std::env::var_os("WERKPILOT_STATE_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    if let Some(dir) = options.state_dir.clone().or_else(variable) {
+        return Ok(dir);
     }
     // The settings of the current folder may have put it elsewhere; faults in them are the business of `check`.
     let of_settings = config_file(options).and_then(|config| {

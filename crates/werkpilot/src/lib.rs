@@ -4,13 +4,13 @@
 //!
 //! ```text
 //!  Source ──load──▶ Loaded ─┐
-//!                           ├─▶ Orchestrator::start ──▶ Handle (runtime) ◀── HTTP, control socket (web)
-//!  StateDir (locked) ───────┘            ▲    ▲
-//!                              signals ──┘    └── changed files
+//!                           ├─▶ Prepared ──start──▶ Orchestrator: Handle (runtime) ◀── HTTP, control socket (web)
+//!  StateDir (locked) ───────┘                             ▲    ▲
+//!                                               signals ──┘    └── changed files
 //! ```
 //!
 //! [`run`] does all of it and returns when the fleet is down: what `werkpilot up` does. A program that has an actix
-//! `System` of its own calls [`Orchestrator::start`] in it.
+//! `System` of its own calls [`Prepared::new`] and [`Prepared::start`].
 //!
 //! Invariant: nothing is started before the files are read without fault, the state folder is ours, and both listeners
 //! are bound.
@@ -24,5 +24,5 @@ pub mod state;
 mod systemd;
 mod watch;
 
-pub use orchestrator::{Options, Orchestrator, RunError, StartError, Summary, run};
+pub use orchestrator::{Options, Orchestrator, Prepared, RunError, StartError, Summary, run};
 pub use source::{ConfigInEffect, Source};

@@ -42,7 +42,7 @@ Which orchestrator is meant:
 Exit codes:
     0  done                                 73  the state folder can't be made or written to
     1  run --wait: it did not succeed       74  reading or writing failed
-   64  wrong use of the command line        75  refused now (queue full, state folder in use)
+   64  wrong use of the command line        75  refused or skipped, state folder in use
    66  no such agent, execution or file     77  not allowed
    69  no orchestrator runs, or the         78  faults in registry or settings
        port of its dashboard is taken      124  run --wait: it timed out
@@ -54,17 +54,19 @@ Examples:
   werkpilot why agent-sales                 See why an agent is as it is.
   werkpilot run report --wait               Run a job, and wait for its end.";
 
+const COMMON: &str = "Options of all commands";
+
 /// Options that every command has.
 #[derive(Clone, Debug, Default, Args)]
 pub struct GlobalOptions {
     /// The settings file; without it, werkpilot.toml in the current folder is read if it is there.
-    #[arg(long, global = true, value_name = "FILE", env = "WERKPILOT_CONFIG", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = COMMON, value_name = "FILE", env = "WERKPILOT_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
-    /// The state folder: where the orchestrator keeps its state and its control socket.
-    #[arg(long, global = true, value_name = "DIR", env = "WERKPILOT_STATE_DIR", hide_env_values = true)]
+    /// The state folder: where the orchestrator keeps its state and its control socket (`WERKPILOT_STATE_DIR` names it, too).
+    #[arg(long, global = true, help_heading = COMMON, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Answer in JSON, for programs.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     json: bool,
 }
 
@@ -120,10 +122,10 @@ impl Command {
             Self::Next(args) => plan::next(&args, context),
             Self::Graph(args) => plan::graph(&args, context),
             Self::Config(args) => config::run(&args, context),
-            Self::Schema(args) => generate::schema(&args, context),
+            Self::Schema(args) => generate::schema(&args),
             Self::Reload(args) => control::reload(&args, context),
-            Self::Completions(args) => generate::completions(&args, context),
-            Self::Man(args) => generate::man(&args, context),
+            Self::Completions(args) => generate::completions(&args),
+            Self::Man(args) => generate::man(&args),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,9 +11,10 @@ use werkpilot_process as process;
 use werkpilot_runtime::{ControlError, Handle, Loaded};
 use werkpilot_web::{BindError, Bound};
 
+use crate::signals::Signals;
 use crate::source::{ConfigInEffect, Source, into_runtime};
 use crate::state::{StateDir, StateError};
-use crate::{logging, runtime_dir, signals, systemd, watch};
+use crate::{logging, runtime_dir, systemd, watch};
 
 /// How an orchestrator is run.
 #[derive(Clone, Copy, Debug)]
@@ -95,34 +95,23 @@ pub struct Summary {
     pub state_dir: PathBuf,
 }
 
-/// A running orchestrator. Dropping it stops neither agents nor servers; [`Handle::shut_down`] does.
-pub struct Orchestrator {
-    handle: Handle,
+/// Everything that can fail before an agent is started has been done: listeners are bound, and what a crashed
+/// predecessor left is ended.
+#[derive(Debug)]
+pub struct Prepared {
+    loaded: Loaded,
+    in_effect: ConfigInEffect,
+    bound: Bound,
     summary: Summary,
-    runtime_dir: PathBuf,
-    /// Ours until the end.
     state: StateDir,
-    _watcher: Option<RecommendedWatcher>,
 }
 
-impl std::fmt::Debug for Orchestrator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Orchestrator").field("summary", &self.summary).finish_non_exhaustive()
-    }
-}
-
-impl Orchestrator {
-    /// Binds the listeners, ends what a crashed predecessor left, starts the actors (which boot the fleet) and serves.
-    /// Has to be called inside an actix `System`; one per process.
+impl Prepared {
+    /// Takes the listeners, then ends survivors, which may take seconds.
     ///
     /// # Errors
-    /// [`StartError`], before any agent is started.
-    pub async fn start(
-        source: &Source,
-        loaded: werkpilot_config::Loaded,
-        state: StateDir,
-        options: Options,
-    ) -> Result<Self, StartError> {
+    /// [`StartError`].
+    pub fn new(loaded: werkpilot_config::Loaded, state: StateDir) -> Result<Self, StartError> {
         let in_effect = ConfigInEffect::default();
         let loaded = into_runtime(loaded, &in_effect);
         for notice in &loaded.notices {
@@ -131,6 +120,20 @@ impl Orchestrator {
         let bound = Bound::bind(&loaded.settings.dashboard, state.path())?;
         let summary = summary(&loaded, &bound, state.path());
         end_survivors(state.path())?;
+        Ok(Self { loaded, in_effect, bound, summary, state })
+    }
+
+    /// What will be started.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// Starts the actors, which boot the fleet, and serves. Has to be called inside an actix `System`; one per process.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(self, source: &Source, options: Options) -> Result<Orchestrator, StartError> {
+        let Self { loaded, in_effect, bound, summary, state } = self;
         let runtime_dir = runtime_dir::of(state.path());
         let handle = werkpilot_runtime::start(werkpilot_runtime::Options {
             loaded,
@@ -149,23 +152,34 @@ impl Orchestrator {
         if let Err(error) = state.write_address(&summary.url) {
             log::warn!(target: "werkpilot", "the dashboard's address could not be written down: {error}");
         }
-        let watcher = options.watch.then(|| watch::start(source, handle.clone()));
-        let watcher = watcher.and_then(|watcher| {
-            let told = |error| log::warn!(target: "werkpilot", "changed files are not noticed: {error}; use `werkpilot reload`");
-            watcher.map_err(told).ok()
+        let watcher = options.watch.then(|| watch::start(source, handle.clone())).and_then(|watcher| {
+            let untold = |error| log::warn!(target: "werkpilot", "changed files are not noticed, use `werkpilot reload`: {error}");
+            watcher.map_err(untold).ok()
         });
         systemd::notify("READY=1");
-        Ok(Self { handle, summary, runtime_dir, state, _watcher: watcher })
+        Ok(Orchestrator { handle, runtime_dir, state, _watcher: watcher })
     }
+}
 
+/// A running orchestrator. Dropping it stops neither agents nor servers; [`Handle::shut_down`] does.
+pub struct Orchestrator {
+    handle: Handle,
+    runtime_dir: PathBuf,
+    /// Ours until the end.
+    state: StateDir,
+    _watcher: Option<RecommendedWatcher>,
+}
+
+impl std::fmt::Debug for Orchestrator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Orchestrator").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Orchestrator {
     /// The way in.
     pub fn handle(&self) -> &Handle {
         &self.handle
-    }
-
-    /// What was started.
-    pub fn summary(&self) -> &Summary {
-        &self.summary
     }
 }
 
@@ -175,28 +189,30 @@ impl Drop for Orchestrator {
     }
 }
 
-/// Runs an orchestrator until it is asked to end: by a signal, or over its control socket. `started` is told when the
-/// fleet boots.
+/// Runs an orchestrator until it is asked to end: by a signal, or over its control socket. `starting` is told just
+/// before the fleet boots.
 ///
 /// # Errors
-/// [`RunError`]; no agent was started then.
+/// [`RunError`]; no agent was started then, unless it is [`RunError::EventLoop`].
 pub fn run(
     source: &Source,
     loaded: werkpilot_config::Loaded,
     options: Options,
-    started: impl FnOnce(&Summary),
+    starting: impl FnOnce(&Summary),
 ) -> Result<(), RunError> {
     let state = StateDir::take(&loaded.settings.state.dir)?;
     let logged = logging::start(&loaded.settings.logs, state.path());
     logged.map_err(|source| RunError::Log { path: state.path().to_owned(), source })?;
+    let prepared = Prepared::new(loaded, state)?;
+    starting(prepared.summary());
     let system = System::new();
-    let orchestrator = system.block_on(async {
-        let orchestrator = Orchestrator::start(source, loaded, state, options).await?;
-        let listening = signals::listen(orchestrator.handle().clone());
-        listening.map_err(|source| StartError::System { what: "listen to signals", source })?;
+    let _orchestrator = system.block_on(async {
+        // From here on no signal ends us before the fleet is down; the first ones wait until somebody can act on them.
+        let signals = Signals::catch().map_err(|source| StartError::System { what: "catch signals", source })?;
+        let orchestrator = prepared.start(source, options).await?;
+        signals.pass_on_to(orchestrator.handle().clone());
         Ok::<_, StartError>(orchestrator)
     })?;
-    started(orchestrator.summary());
     system.run().map_err(RunError::EventLoop)
 }
 
@@ -207,7 +223,8 @@ fn summary(loaded: &Loaded, bound: &Bound, state_dir: &Path) -> Summary {
         agents: agents.len(),
         departments: departments.len(),
         layers: layers(loaded),
-        url: url(bound.address()),
+        // With the real port, if the settings say 0.
+        url: format!("http://{}/", bound.address()),
         control_socket: bound.control_socket().to_owned(),
         state_dir: state_dir.to_owned(),
     }
@@ -220,10 +237,6 @@ fn layers(loaded: &Loaded) -> usize {
     });
     // The registry was checked: there is no cycle.
     werkpilot_core::graph::Graph::new(&members.collect::<Vec<_>>()).map_or(0, |graph| graph.layers().len())
-}
-
-fn url(address: SocketAddr) -> String {
-    format!("http://{address}/")
 }
 
 fn end_survivors(state_dir: &Path) -> Result<(), StartError> {

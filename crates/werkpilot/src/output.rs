@@ -30,21 +30,21 @@ impl Output {
         Self { json: false, width: None }
     }
 
-    /// Writes text; a newline at its end is added if there is none.
-    pub fn text(self, text: &str) -> Result<(), Failure> {
-        let newline = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
-        write(&format!("{text}{newline}"))
-    }
-
-    /// Writes JSON with indentation.
-    pub fn value(self, value: &impl Serialize) -> Result<(), Failure> {
-        write(&format!("{:#}\n", serde_json::to_value(value).unwrap_or_default()))
-    }
-
     /// A table: on a terminal as wide as that, else every row on one line.
     pub fn table(self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
         table(self.width, header, rows)
     }
+}
+
+/// Writes text to stdout; a newline at its end is added if there is none.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let newline = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
+    write(&format!("{text}{newline}"))
+}
+
+/// Writes JSON with indentation to stdout.
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    write(&format!("{:#}\n", serde_json::to_value(value).unwrap_or_default()))
 }
 
 /// A reader that has had enough (`| head`) is no failure.
@@ -96,6 +96,41 @@ pub fn count(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
+/// An agent's output must not be able to steer the terminal of whoever reads it; colours are let through.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let colour = colour_length(rest);
+        if colour > 0 {
+            shown.push_str(&rest[..colour]);
+            rest = &rest[colour..];
+            continue;
+        }
+        match character {
+            '\t' => shown.push('\t'),
+            '\r' => {}
+            control if control.is_control() => shown.push('\u{fffd}'),
+            other => shown.push(other),
+        }
+        rest = &rest[character.len_utf8()..];
+    }
+    // Its colours end with its line.
+    if shown.contains('\u{1b}') {
+        shown.push_str("\u{1b}[0m");
+    }
+    shown
+}
+
+/// Bytes of the colour sequence (ECMA-48, SGR) that the text begins with; 0 if there is none.
+fn colour_length(text: &str) -> usize {
+    let Some(parameters) = text.strip_prefix("\u{1b}[") else { return 0 };
+    match parameters.find(|character: char| !character.is_ascii_digit() && character != ';') {
+        Some(end) if parameters[end..].starts_with('m') => "\u{1b}[".len() + end + 1,
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,10 +145,7 @@ mod tests {
     #[test]
     fn a_table_in_a_pipe_has_a_line_per_row_and_no_borders() {
         let text = table(None, &["name", "reason"], rows());
-        assert_eq!(
-            text,
-            "NAME         REASON\nagent-sales  a reason that is so long that it needs several lines\nb\n"
-        );
+        assert_eq!(text, "NAME         REASON\nagent-sales  a reason that is so long that it needs several lines\nb\n");
     }
 
     #[test]
@@ -126,5 +158,12 @@ mod tests {
     #[test]
     fn sizes_read_well() {
         assert_eq!([0.0, 1_023.0, 1_536.0, 12_897_484.8].map(bytes), ["0 B", "1023 B", "1.5 KiB", "12.3 MiB"]);
+    }
+
+    #[test]
+    fn an_agents_output_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{7}"), "a\u{fffd}[2Jb\u{fffd}");
+        assert_eq!(printable("\u{1b}[1;31mred"), "\u{1b}[1;31mred\u{1b}[0m");
+        assert_eq!(printable("tab\tend\r"), "tab\tend");
     }
 }

@@ -4,12 +4,12 @@
 //! systemd; `/run/werkpilot-<hash of the state folder>` for root; else, where all agents are of the same user, a folder in
 //! the state folder.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Which folder it is. The process host makes it.
 pub(crate) fn of(state_dir: &Path) -> PathBuf {
-    choose(state_dir, std::env::var_os("RUNTIME_DIRECTORY"), rustix::process::geteuid().is_root())
+    choose(state_dir, std::env::var_os("RUNTIME_DIRECTORY").as_deref(), rustix::process::geteuid().is_root())
 }
 
 /// Removes a folder outside of the state folder, if it is empty.
@@ -19,9 +19,9 @@ pub(crate) fn tidy(state_dir: &Path, runtime_dir: &Path) {
     }
 }
 
-fn choose(state_dir: &Path, systemd: Option<OsString>, root: bool) -> PathBuf {
+fn choose(state_dir: &Path, systemd: Option<&OsStr>, root: bool) -> PathBuf {
     // Several folders are separated by colons (systemd.exec(5), RuntimeDirectory=); ours is the first.
-    let systemd = systemd.as_ref().and_then(|folders| folders.to_str()?.split(':').next().filter(|it| !it.is_empty()));
+    let systemd = systemd.and_then(|folders| folders.to_str()?.split(':').next().filter(|it| !it.is_empty()));
     match systemd {
         Some(folder) => Path::new(folder).join("notify"),
         None if root => {
@@ -39,9 +39,9 @@ mod tests {
     #[test]
     fn agents_of_other_users_can_reach_it() {
         let state = Path::new("/srv/state");
-        assert_eq!(choose(state, Some("/run/pilot:/run/b".into()), true), Path::new("/run/pilot/notify"));
+        assert_eq!(choose(state, Some(OsStr::new("/run/pilot:/run/b")), true), Path::new("/run/pilot/notify"));
         assert!(choose(state, None, true).starts_with("/run"));
         assert_ne!(choose(state, None, true), choose(Path::new("/srv/other"), None, true));
-        assert_eq!(choose(state, Some(OsString::new()), false), Path::new("/srv/state/run/notify"));
+        assert_eq!(choose(state, Some(OsStr::new("")), false), Path::new("/srv/state/run/notify"));
     }
 }

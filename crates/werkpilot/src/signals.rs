@@ -5,20 +5,32 @@ use werkpilot_runtime::Handle;
 
 use crate::systemd;
 
-/// Listens for as long as the arbiter lives. Has to be called inside an actix `System`.
-pub(crate) fn listen(handle: Handle) -> std::io::Result<()> {
-    let (term, int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let hangup = signal(SignalKind::hangup())?;
-    actix_rt::spawn(forward(term, int, hangup, handle));
-    Ok(())
+/// The signals, caught: they do not end the process any more.
+pub(crate) struct Signals {
+    term: Signal,
+    int: Signal,
+    hangup: Signal,
 }
 
-async fn forward(mut term: Signal, mut int: Signal, mut hangup: Signal, handle: Handle) {
+impl Signals {
+    /// Has to be called inside an actix `System`.
+    pub fn catch() -> std::io::Result<Self> {
+        let (term, int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { term, int, hangup: signal(SignalKind::hangup())? })
+    }
+
+    /// Passes on what has come since, and what comes for as long as the arbiter lives.
+    pub fn pass_on_to(self, handle: Handle) {
+        actix_rt::spawn(pass_on(self, handle));
+    }
+}
+
+async fn pass_on(mut signals: Signals, handle: Handle) {
     loop {
         tokio::select! {
-            Some(()) = term.recv() => shut_down(&handle, "SIGTERM"),
-            Some(()) = int.recv() => shut_down(&handle, "SIGINT"),
-            Some(()) = hangup.recv() => {
+            Some(()) = signals.term.recv() => shut_down(&handle, "SIGTERM"),
+            Some(()) = signals.int.recv() => shut_down(&handle, "SIGINT"),
+            Some(()) = signals.hangup.recv() => {
                 let handle = handle.clone();
                 // What went wrong is in the log and in an event already.
                 actix_rt::spawn(async move { handle.reload("SIGHUP", false).await });

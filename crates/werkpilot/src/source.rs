@@ -100,11 +100,7 @@ mod tests {
     use super::*;
 
     fn source(registry: &str, config: Option<&str>) -> Source {
-        Source {
-            registry: PathBuf::from(registry),
-            config: config.map(PathBuf::from),
-            overrides: Overrides::default(),
-        }
+        Source { registry: PathBuf::from(registry), config: config.map(PathBuf::from), overrides: Overrides::default() }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a service manager is told, by sd_notify(3): nothing if nobody asked for it.
+//! What a service manager is told, by `sd_notify(3)`: nothing if nobody asked for it.
 
 use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt;

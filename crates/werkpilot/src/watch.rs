@@ -1,6 +1,6 @@
 //! Notices changes of registry and settings, and has them read again.
 //!
-//! The folders are watched, since editors replace files. Nothing wakes up while nothing changes (measured against
+//! The folders are watched, since editors replace files. Nothing wakes up while nothing changes (unlike
 //! notify-debouncer-full, whose thread ticks four times per time-out).
 
 use std::time::Duration;

@@ -9,7 +9,13 @@ use crate::status::Status;
 use crate::time::Clocks;
 
 impl Agent {
-    pub(super) fn carry_out(&mut self, command: &Command, by: &str, now: Clocks, out: &mut Vec<Action>) -> Result<String, Reason> {
+    pub(super) fn carry_out(
+        &mut self,
+        command: &Command,
+        by: &str,
+        now: Clocks,
+        out: &mut Vec<Action>,
+    ) -> Result<String, Reason> {
         if self.core.draining {
             return Err(Reason::ShuttingDown);
         }
@@ -37,7 +43,13 @@ impl Agent {
                 let again = std::mem::replace(&mut self.core.stopped, true);
                 if !again && !self.has_processes() {
                     let (agent, reason) = (name.clone(), asked.clone());
-                    out.push(Action::Emit(Fact::AgentStopped { agent, instance: 0, exit: None, forced: false, reason }));
+                    out.push(Action::Emit(Fact::AgentStopped {
+                        agent,
+                        instance: 0,
+                        exit: None,
+                        forced: false,
+                        reason,
+                    }));
                 }
                 match &mut self.body {
                     Body::Job(jobs) => jobs.end_all(&asked, out),

@@ -93,7 +93,9 @@ impl Jobs {
     }
 
     pub fn deadline(&mut self, now: Clocks, out: &mut Vec<Action>) {
-        let over = |attempt: &&mut InProgress| attempt.ending.is_none() && attempt.timeout_at.is_some_and(|at| at <= now.steady);
+        let over = |attempt: &&mut InProgress| {
+            attempt.ending.is_none() && attempt.timeout_at.is_some_and(|at| at <= now.steady)
+        };
         for attempt in self.attempts.iter_mut().filter(over) {
             end_attempt(attempt, Ending::TimedOut, out);
         }
@@ -191,7 +193,7 @@ impl Jobs {
                 report.dead_letter = first;
                 out.push(ended(report));
             }
-            SpawnFailureKind::Other => self.attempt_failed(core, &this, record, None, now, out),
+            SpawnFailureKind::Other => Self::attempt_failed(core, &this, record, None, now, out),
         }
     }
 
@@ -232,12 +234,11 @@ impl Jobs {
                 peak_rss_bytes: end.peak_rss_bytes,
             }));
         } else {
-            self.attempt_failed(core, &this, record, Some(end), now, out);
+            Self::attempt_failed(core, &this, record, Some(end), now, out);
         }
     }
 
     fn attempt_failed(
-        &mut self,
         core: &mut Core,
         this: &InProgress,
         record: Attempt,
@@ -260,7 +261,9 @@ impl Jobs {
             }
             RetryDecision::GiveUp(reason) => {
                 let (end_word, reason) = match (&exit, timeout) {
-                    (Exit::TimedOut, Some(timeout)) if this.attempt == 1 => (End::TimedOut, Reason::TimedOut { timeout }),
+                    (Exit::TimedOut, Some(timeout)) if this.attempt == 1 => {
+                        (End::TimedOut, Reason::TimedOut { timeout })
+                    }
                     (Exit::TimedOut, _) => (End::TimedOut, reason),
                     _ => (End::Failed, reason),
                 };

@@ -94,8 +94,11 @@ impl Core {
             BreakerAction::None => {}
             BreakerAction::Opened { reason, cooldown } => {
                 self.opened = Some(reason.clone());
-                let opened =
-                    Fact::BreakerOpened { agent: Some(agent.clone()), reason: reason.clone(), cooldown: Some(*cooldown) };
+                let opened = Fact::BreakerOpened {
+                    agent: Some(agent.clone()),
+                    reason: reason.clone(),
+                    cooldown: Some(*cooldown),
+                };
                 out.push(Action::Emit(opened));
                 out.push(Action::Emit(Fact::AgentDisabled { agent, reason: reason.clone() }));
             }
@@ -233,7 +236,13 @@ impl Agent {
     ///
     /// # Errors
     /// The reason for which the agent can't do it in its present state.
-    pub fn command(&mut self, command: &Command, by: &str, now: Clocks, out: &mut Vec<Action>) -> Result<String, Reason> {
+    pub fn command(
+        &mut self,
+        command: &Command,
+        by: &str,
+        now: Clocks,
+        out: &mut Vec<Action>,
+    ) -> Result<String, Reason> {
         let begin = out.len();
         let answer = self.carry_out(command, by, now, out);
         self.announce(begin, out);

@@ -159,7 +159,8 @@ impl Dispatcher {
             self.backing_off.pop();
         }
         let backing_off = self.backing_off.peek().map(|Reverse((at, _))| *at);
-        let room = if self.waiting_for_room.is_empty() { None } else { Some(self.restarts.room_at(now).unwrap_or(now)) };
+        let room =
+            if self.waiting_for_room.is_empty() { None } else { Some(self.restarts.room_at(now).unwrap_or(now)) };
         backing_off.into_iter().chain(room).min()
     }
 

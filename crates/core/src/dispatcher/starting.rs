@@ -128,12 +128,11 @@ impl Dispatcher {
         run.phase = Phase::Queued;
         let profile = &self.entries[run.agent.slot()].profile;
         let queue = if run.instance.is_some() { &mut self.services } else { &mut self.jobs };
-        match run.turn.filter(|_| !fresh_turn) {
-            Some(turn) => queue.push_back(key, profile.priority, profile.depth, turn),
-            None => {
-                run.turn = Some(queue.push(key, profile.priority, profile.depth, now.steady));
-                run.waiting_since = now.steady;
-            }
+        if let Some(turn) = run.turn.filter(|_| !fresh_turn) {
+            queue.push_back(key, profile.priority, profile.depth, turn);
+        } else {
+            run.turn = Some(queue.push(key, profile.priority, profile.depth, now.steady));
+            run.waiting_since = now.steady;
         }
     }
 

@@ -34,6 +34,7 @@ pub struct Waiting {
     /// Dependency depth.
     pub depth: u32,
     /// Since it was admitted.
+    #[expect(clippy::struct_field_names, reason = "it is what the API calls it")]
     #[serde(rename = "waiting_ms", serialize_with = "ms")]
     pub waiting: Duration,
     /// Place in line, from 1; null while it is not in line.

@@ -82,7 +82,11 @@ pub fn fleet(chance: &mut Chance) -> Vec<Member> {
 
 fn temper(job: bool, chance: &mut Chance) -> Temper {
     let kinds = [SpawnFailureKind::Missing, SpawnFailureKind::Transient, SpawnFailureKind::Other];
-    let lives = if job { chance.pick(&[(0, 5), (1, 100), (50, 900)]) } else { chance.pick(&[(0, 20), (100, 5_000), (9_000, 90_000)]) };
+    let lives = if job {
+        chance.pick(&[(0, 5), (1, 100), (50, 900)])
+    } else {
+        chance.pick(&[(0, 20), (100, 5_000), (9_000, 90_000)])
+    };
     Temper {
         fails_percent: chance.pick(&[0, 5, 40, 95, 100]),
         spawn_fails_percent: chance.pick(&[0, 0, 0, 10, 60]),
@@ -118,7 +122,8 @@ pub fn spec(slot: usize, chance: &mut Chance) -> AgentSpec {
 }
 
 pub fn dependencies(slot: usize, chance: &mut Chance) -> Vec<Dependency> {
-    let conditions = [Condition::Healthy, Condition::Healthy, Condition::Healthy, Condition::Started, Condition::Succeeded];
+    let conditions =
+        [Condition::Healthy, Condition::Healthy, Condition::Healthy, Condition::Started, Condition::Succeeded];
     let mut wanted: Vec<usize> = (0..slot).filter(|_| chance.percent(20)).collect();
     wanted.truncate(3);
     wanted.into_iter().map(|on| Dependency { agent: name_of(on), condition: chance.pick(&conditions) }).collect()
@@ -143,7 +148,8 @@ fn job(slot: usize, chance: &mut Chance) -> JobSpec {
             timezone: "UTC".to_owned(),
             every: chance.percent(40).then(|| chance.tenths(50, 3_000)),
             subject: None,
-            after: (slot > 0 && chance.percent(25)).then(|| name_of(usize::try_from(chance.below(slot as u64)).unwrap())),
+            after: (slot > 0 && chance.percent(25))
+                .then(|| name_of(usize::try_from(chance.below(slot as u64)).unwrap())),
             startup: chance.percent(30),
         },
         overlap: chance.pick(&overlaps),
@@ -158,13 +164,22 @@ fn job(slot: usize, chance: &mut Chance) -> JobSpec {
 
 fn service(chance: &mut Chance) -> ServiceSpec {
     let checks = [
-        ReadyCheck::After(Duration::ZERO), ReadyCheck::After(Duration::from_secs(1)), ReadyCheck::Notify, ReadyCheck::Bus,
-        ReadyCheck::Http("http://localhost/".to_owned()), ReadyCheck::Log("ready".to_owned()),
+        ReadyCheck::After(Duration::ZERO),
+        ReadyCheck::After(Duration::from_secs(1)),
+        ReadyCheck::Notify,
+        ReadyCheck::Bus,
+        ReadyCheck::Http("http://localhost/".to_owned()),
+        ReadyCheck::Log("ready".to_owned()),
     ];
     let probe = Probe::Tcp("localhost:1".to_owned());
     let (interval, timeout) = (Duration::from_secs(10), Duration::from_secs(1));
     ServiceSpec {
-        restart: chance.pick(&[RestartPolicy::Always, RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never]),
+        restart: chance.pick(&[
+            RestartPolicy::Always,
+            RestartPolicy::Always,
+            RestartPolicy::OnFailure,
+            RestartPolicy::Never,
+        ]),
         backoff: backoff(chance),
         healthy_for: chance.tenths(10, 6_000),
         ready: Ready { check: chance.pick(&checks), timeout: chance.tenths(5, 300) },

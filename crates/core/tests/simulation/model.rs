@@ -91,10 +91,10 @@ impl Model {
 
     pub fn told(&mut self, event: &Event, now: Moment) {
         match event {
-            Event::StartService { agent, instance, automatic, force } => {
-                if !self.shutting_down && self.standings[agent.slot()].profile.is_some() {
-                    self.wanted.insert((*agent, *instance), (*automatic, *force));
-                }
+            Event::StartService { agent, instance, automatic, force }
+                if !self.shutting_down && self.standings[agent.slot()].profile.is_some() =>
+            {
+                self.wanted.insert((*agent, *instance), (*automatic, *force));
             }
             Event::WithdrawService { agent, instance } => {
                 self.wanted.remove(&(*agent, *instance));
@@ -205,7 +205,7 @@ impl Model {
             let wanted = self.wanted.remove(&(agent, instance));
             wanted.expect("a service starts only if it asks for it")
         } else {
-            assert!((self.running() as u32) < self.limits.workers, "there is a worker for each job");
+            assert!(self.running() < self.limits.workers as usize, "there is a worker for each job");
             let gate = &self.standings[agent.slot()].gate;
             assert!(!matches!(gate, Gate::Closed { .. }), "a job of {} started while closed", name_of(agent.slot()));
             let serial = self.profile(agent).overlap != Overlap::Allow;
@@ -308,6 +308,13 @@ impl Model {
     fn check_that_nothing_startable_waits(&mut self, now: Moment) {
         let free = self.running() < self.limits.workers as usize;
         let room = self.has_room(now);
+        // Of each agent: how many of its live executions were started, and how many do not run.
+        let mut crowd = vec![(0, 0); self.standings.len()];
+        for run in self.live.iter().map(|id| &self.runs[id]) {
+            let (started, waiting) = &mut crowd[run.agent.slot()];
+            *started += u32::from(run.started);
+            *waiting += u32::from(run.at != Where::Runs);
+        }
         let mut parked = [("previous", 0), ("dependencies", 0), ("room", 0)];
         for id in &self.live {
             let run = &self.runs[id];
@@ -316,9 +323,8 @@ impl Model {
             }
             let profile = self.profile(run.agent);
             let name = &profile.name;
-            let of_it = || self.live.iter().map(|id| &self.runs[id]).filter(|other| other.agent == run.agent);
-            let blocked = profile.overlap != Overlap::Allow
-                && of_it().filter(|other| other.started).count() > usize::from(run.started);
+            let (started, waiting) = crowd[run.agent.slot()];
+            let blocked = profile.overlap != Overlap::Allow && started > u32::from(run.started);
             let well = run.forced || self.is_well(run.agent);
             let starved = run.automatic && !room;
             if blocked {
@@ -331,12 +337,16 @@ impl Model {
                 parked[2].1 += 1;
             }
             // One that waits for its turn behind another that waits is not startable itself.
-            let first = of_it().all(|other| std::ptr::eq(other, run) || other.at == Where::Runs);
+            let first = waiting == 1;
             assert!(!(free && !blocked && well && !starved && first), "{name} could start and does not");
         }
         for ((agent, instance), (automatic, force)) in &self.wanted {
             let well = *force || self.is_well(*agent);
-            assert!(!well || (*automatic && !room), "{}/{instance} could start and does not", self.profile(*agent).name);
+            assert!(
+                !well || (*automatic && !room),
+                "{}/{instance} could start and does not",
+                self.profile(*agent).name
+            );
         }
         for (park, count) in parked.into_iter().filter(|(_, count)| *count > 0) {
             *self.parked.entry(park).or_default() += count;
@@ -362,7 +372,10 @@ impl Model {
             {
                 assert_eq!(status, closed, "{name} is disabled");
             } else if profile.service {
-                assert!(status != Status::Running || processes == wanted, "{name} is {status} with {processes} processes");
+                assert!(
+                    status != Status::Running || processes == wanted,
+                    "{name} is {status} with {processes} processes"
+                );
                 assert!(!status.is_disabled(), "{name} is {status} though its gate is open");
             } else {
                 let busy = matches!(status, Status::Running | Status::Stopping);
@@ -374,9 +387,8 @@ impl Model {
     /// After the shutdown.
     pub fn check_the_end(&self) {
         assert!(self.processes.is_empty(), "no program is left behind: {:?}", self.processes);
-        for id in &self.live {
-            panic!("an execution never ended: {id} {:?}", self.runs[id]);
-        }
+        let never_ended: Vec<_> = self.live.iter().map(|id| &self.runs[id]).collect();
+        assert!(never_ended.is_empty(), "every execution ends: {never_ended:?}");
     }
 
     pub fn executions(&self) -> u64 {

@@ -16,7 +16,7 @@ use crate::world::{Happening, Letter, Note, World, breaker, request};
 impl World {
     /// Some commands at one instant, and the time of the next storm.
     pub fn storm(&mut self) {
-        for _ in 0..1 + self.chance.below(5) {
+        for _ in 0..=self.chance.below(5) {
             self.tally.commands += 1;
             let slot = usize::try_from(self.chance.below(self.members.len() as u64)).unwrap();
             let agent = AgentIndex::from(slot);
@@ -49,8 +49,14 @@ impl World {
     fn command(&mut self, agent: AgentIndex) {
         let force = self.chance.percent(30);
         let commands = [
-            Command::Start { force }, Command::Start { force }, Command::Start { force }, Command::Stop, Command::Restart,
-            Command::Enable, Command::Enable, Command::Disable,
+            Command::Start { force },
+            Command::Start { force },
+            Command::Start { force },
+            Command::Stop,
+            Command::Restart,
+            Command::Enable,
+            Command::Enable,
+            Command::Disable,
         ];
         let command = self.chance.pick(&commands);
         self.send(agent, Note::Command(command));

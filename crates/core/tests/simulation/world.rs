@@ -283,20 +283,21 @@ impl World {
         assert!(self.turns_at_once < TURNS_AT_ONCE, "time stands still");
         let next = self.next_time();
         let mail = self.mailboxes();
-        if !mail.is_empty() {
-            // Now and then the world is faster than the mail.
-            let soon = next.is_some_and(|at| at <= self.now.steady + Duration::from_millis(100));
-            if !(soon && self.chance.percent(5)) {
-                let mailbox = self.chance.pick(&mail);
-                self.open(mailbox);
-                return true;
-            }
-        } else {
+        if mail.is_empty() {
             let (agents, model) = (&self.agents, &self.model);
             model.check_statuses(&self.dispatcher, |agent| {
                 let agent = &agents[agent.slot()];
                 (agent.processes().len(), agent.instances().len())
             });
+        } else {
+            // Now and then the world is faster than the mail.
+            let soon = next.is_some_and(|at| at <= self.now.steady + Duration::from_millis(100));
+            let overtaken = soon && self.chance.percent(5);
+            if !overtaken {
+                let mailbox = self.chance.pick(&mail);
+                self.open(mailbox);
+                return true;
+            }
         }
         let Some(next) = next else { return false };
         if until.is_some_and(|until| next > until) {
@@ -448,7 +449,9 @@ impl World {
             }
             Letter::Batch(requests) => self.dispatcher.admit_batch(requests, now, &mut out),
             Letter::Admit(request) => match self.dispatcher.admit(request, now, &mut out) {
-                Admission::Accepted(run) | Admission::Skipped(run, _) | Admission::Refused(run, _) => self.runs.push(run),
+                Admission::Accepted(run) | Admission::Skipped(run, _) | Admission::Refused(run, _) => {
+                    self.runs.push(run);
+                }
             },
             Letter::Define(agent, profile) => {
                 self.model.defined(agent, profile.clone());
@@ -547,7 +550,11 @@ impl World {
         let pid = i32::try_from(process.serial).unwrap();
         self.after(delay, Happening::Deliver(agent, ToAgent::Started { process, pid }));
         let fails = self.chance.percent(temper.fails_percent);
-        let exit = if fails { self.chance.pick(&[Exit::Code(1), Exit::Code(2), Exit::Signal(Signal::KILL)]) } else { Exit::Clean };
+        let exit = if fails {
+            self.chance.pick(&[Exit::Code(1), Exit::Code(2), Exit::Signal(Signal::KILL)])
+        } else {
+            Exit::Clean
+        };
         let life = self.chance.tenths(temper.lives.0, temper.lives.1);
         // Now and then the news of the end is faster than that of the start.
         let exits = if self.chance.percent(3) { delay / 2 } else { delay + life };

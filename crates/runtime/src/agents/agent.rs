@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use actix::prelude::*;
 use werkpilot_core::agent::{Action, Agent, Command, Event, ProcessEnd, ProcessKey};
+use werkpilot_core::event::Event as Fact;
 use werkpilot_core::exit::Exit;
 use werkpilot_core::ids::AgentIndex;
 use werkpilot_core::reason::Reason;
@@ -14,10 +15,10 @@ use werkpilot_core::time::{Clocks, Moment};
 
 use crate::agents::boot::Settled;
 use crate::agents::department::{DepartmentSupervisor, MemberRestarting};
-use crate::agents::shutdown::AgentEnded;
+use crate::agents::shutdown::{AgentEnded, EndedByForce};
 use crate::agents::supervisor::AgentLeft;
 use crate::directory::LiveProcess;
-use crate::house::House;
+use crate::house::{House, HousePhase};
 use crate::observe::prober::{Unwatch, WatchHealth, WatchReadiness};
 use crate::post::Post;
 use crate::supervision::ExitNotice;
@@ -115,10 +116,14 @@ impl AgentActor {
             Action::WatchHealth { process } => posts.prober.tell(WatchHealth { process }),
             Action::Unwatch { process } => posts.prober.tell(Unwatch { process }),
             Action::Emit(event) => {
-                if matches!(event, werkpilot_core::event::Event::AgentRestarting { .. })
+                if is_automatic_restart(&event)
                     && let Some(slot) = self.house.directory.borrow_mut().get_mut(self.index)
                 {
                     slot.restarts += 1;
+                }
+                if matches!(event, Fact::AgentStopped { forced: true, .. }) && self.house.phase.get() == HousePhase::ShuttingDown
+                {
+                    posts.shutdown.tell(EndedByForce(self.index));
                 }
                 self.house.emit(event);
             }
@@ -167,6 +172,12 @@ impl AgentActor {
         let deadline = self.machine.borrow().next_deadline();
         self.arm(deadline, ctx);
     }
+}
+
+/// What a person or the registry asks for is no automatic restart, though it is told in the same way.
+fn is_automatic_restart(event: &Fact) -> bool {
+    let Fact::AgentRestarting { reason, .. } = event else { return false };
+    !matches!(reason, Reason::ByOperator { .. } | Reason::ConfigChanged)
 }
 
 impl Actor for AgentActor {

@@ -82,21 +82,23 @@ impl BootActor {
     fn arm(&mut self, deadline: Option<Moment>, ctx: &mut Context<Self>) {
         ctx.cancel_future(self.alarm);
         if let Some(at) = deadline {
-            self.alarm = ctx.run_later(at.since(self.house.clock.steady()), |this, ctx| this.drive(BootEvent::DeadlineReached, ctx));
+            self.alarm = ctx.run_later(at.since(self.house.clock.steady()), |this, ctx| {
+                this.drive(BootEvent::DeadlineReached, ctx)
+            });
         }
     }
 
     fn perform(&self, action: BootAction) {
         match action {
             BootAction::StartLayer { layer, members } => {
-                log::info!(target: "werkpilot", "Boot layer {layer}: starting {}", self.listed(&members));
+                log::info!(target: "werkpilot", "Boot layer {layer}: starting {}", self.house.directory.borrow().listed(&members));
                 self.start_agents(&members);
             }
             BootAction::LayerReady { layer, took, late } if late.is_empty() => {
                 log::info!(target: "werkpilot", "Boot layer {layer}: ready after {}", human(took));
             }
             BootAction::LayerReady { layer, took, late } => {
-                let (took, late) = (human(took), self.listed(&late));
+                let (took, late) = (human(took), self.house.directory.borrow().listed(&late));
                 log::warn!(target: "werkpilot", "Boot layer {layer}: going on after {took} without {late}, not ready yet");
             }
             BootAction::Completed { took, late, critical_path } => self.completed(took, &late, &critical_path),
@@ -124,8 +126,7 @@ impl BootActor {
             self.house.posts.schedule.tell(ScheduleAgents(timed));
         }
         if !at_once.is_empty() {
-            let request =
-                |agent| Request { agent, trigger: Trigger::Startup, scheduled_for: None, payload: None };
+            let request = |agent| Request { agent, trigger: Trigger::Startup, scheduled_for: None, payload: None };
             self.house.posts.queue.tell(AdmitBatch(at_once.into_iter().map(request).collect()));
         }
     }
@@ -142,26 +143,11 @@ impl BootActor {
         };
         *self.house.boot_report.borrow_mut() = Some(event.clone());
         self.house.emit(event);
-        if !critical_path.is_empty() {
-            let path: Vec<String> = self.names(critical_path).iter().map(ToString::to_string).collect();
-            log::info!(target: "werkpilot", "Boot critical path: {}", path.join(" → "));
-        }
     }
 
     fn names(&self, agents: &[AgentIndex]) -> Vec<AgentName> {
         let directory = self.house.directory.borrow();
         agents.iter().filter_map(|agent| Some(directory.get(*agent)?.name.clone())).collect()
-    }
-
-    /// At most eight names, then how many more: a layer may hold thousands.
-    fn listed(&self, agents: &[AgentIndex]) -> String {
-        const SHOWN: usize = 8;
-        let names = self.names(&agents[..agents.len().min(SHOWN)]);
-        let mut text = names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        if agents.len() > SHOWN {
-            text = format!("{text} and {} more", agents.len() - SHOWN);
-        }
-        text
     }
 }
 

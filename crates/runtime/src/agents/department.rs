@@ -74,7 +74,7 @@ impl DepartmentSupervisor {
     }
 
     fn strategy(&self) -> Strategy {
-        self.house.registry.borrow().strategies.get(&self.name).copied().unwrap_or_default()
+        self.house.strategies.borrow().get(&self.name).copied().unwrap_or_default()
     }
 }
 
@@ -119,9 +119,8 @@ impl Handler<MemberRestarting> for DepartmentSupervisor {
         }
         let (services, agent) = {
             let directory = self.house.directory.borrow();
-            let of_department = |index: &AgentIndex| {
-                directory.get(*index).is_some_and(|slot| slot.spec.service().is_some())
-            };
+            let of_department =
+                |index: &AgentIndex| directory.get(*index).is_some_and(|slot| slot.spec.service().is_some());
             let services: Vec<_> = self.members().into_iter().filter(of_department).collect();
             let Some(slot) = directory.get(restarted) else { return };
             (services, slot.name.clone())

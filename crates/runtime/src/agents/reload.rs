@@ -85,14 +85,14 @@ impl Reloader {
             && report.removed.is_empty()
             && report.changed.is_empty()
             && report.settings.is_empty()
-            && *self.house.registry.borrow().as_ref() == loaded.registry;
+            && *self.house.strategies.borrow() == loaded.registry.strategies;
         if nothing {
             if !quiet {
                 log::info!(target: "werkpilot", "Configuration read again: nothing changed");
             }
             return report;
         }
-        *self.house.registry.borrow_mut() = Arc::new(loaded.registry);
+        *self.house.strategies.borrow_mut() = loaded.registry.strategies;
         *self.house.settings.borrow_mut() = Arc::new(loaded.settings);
         self.carry_out(plan);
         self.apply_settings();
@@ -170,8 +170,7 @@ impl Reloader {
         posts.schedule.tell(UnscheduleAgents(untimed));
         posts.schedule.tell(ScheduleAgents(timed));
         let first = self.house.directory.borrow().next_index();
-        let newcomers: Vec<AgentIndex> =
-            (0..plan.added.len()).map(|n| AgentIndex::from(first.slot() + n)).collect();
+        let newcomers: Vec<AgentIndex> = (0..plan.added.len()).map(|n| AgentIndex::from(first.slot() + n)).collect();
         posts.supervisor.tell(AddAgents(plan.added));
         posts.boot.tell(StartNewcomers(newcomers));
     }

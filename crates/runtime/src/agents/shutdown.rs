@@ -1,5 +1,6 @@
 //! The shutdown: six steps, each logged, none of them waited for longer than promised.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -47,6 +48,16 @@ pub struct SetStopServers(pub StopServers);
 #[rtype(result = "()")]
 pub struct AgentEnded(pub AgentIndex);
 
+/// A process of an agent had to be killed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct EndedByForce(pub AgentIndex);
+
+/// Enters the first step.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Begin;
+
 /// The work of a step is done.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -56,6 +67,8 @@ struct StepDone(Step);
 pub struct ShutdownActor {
     house: Rc<House>,
     shutdown: Option<Shutdown>,
+    /// Who ignored its stop signal before step 4, too.
+    killed: BTreeSet<AgentIndex>,
     stop_servers: Option<StopServers>,
     alarm: SpawnHandle,
     _notice: ExitNotice,
@@ -64,7 +77,14 @@ pub struct ShutdownActor {
 impl ShutdownActor {
     /// An actor that has not begun.
     pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
-        Self { house, shutdown: None, stop_servers: None, alarm: SpawnHandle::default(), _notice: notice }
+        Self {
+            house,
+            shutdown: None,
+            killed: BTreeSet::new(),
+            stop_servers: None,
+            alarm: SpawnHandle::default(),
+            _notice: notice,
+        }
     }
 
     fn begin(&mut self, reason: String, ctx: &mut Context<Self>) {
@@ -77,7 +97,8 @@ impl ShutdownActor {
         }
         let grace = self.house.settings.borrow().shutdown.grace;
         self.shutdown = Some(Shutdown::new(&jobs, &services, grace));
-        self.drive(ShutdownEvent::Begin, ctx);
+        // In a turn of its own, so that the log tells the begin before the first step.
+        ctx.notify(Begin);
     }
 
     fn running(&self) -> (Vec<RunningJob>, Vec<RunningService>) {
@@ -112,7 +133,9 @@ impl ShutdownActor {
     fn arm(&mut self, deadline: Option<Moment>, ctx: &mut Context<Self>) {
         ctx.cancel_future(self.alarm);
         if let Some(at) = deadline {
-            self.alarm = ctx.run_later(at.since(self.house.clock.steady()), |this, ctx| this.drive(ShutdownEvent::DeadlineReached, ctx));
+            self.alarm = ctx.run_later(at.since(self.house.clock.steady()), |this, ctx| {
+                this.drive(ShutdownEvent::DeadlineReached, ctx)
+            });
         }
     }
 
@@ -170,16 +193,15 @@ impl ShutdownActor {
 
     fn finished(&self, summary: &ShutdownSummary) {
         let directory = self.house.directory.borrow();
-        let names = |agents: &[AgentIndex]| {
-            let names = agents.iter().filter_map(|agent| Some(directory.get(*agent)?.name.to_string()));
-            names.collect::<Vec<_>>().join(", ")
-        };
-        let (graceful, forced) = (summary.graceful.len(), summary.forced.len());
-        if graceful > 0 {
-            log::info!(target: "werkpilot", "Completed gracefully ({graceful}): {}", names(&summary.graceful));
+        let names = |agents: &[AgentIndex]| directory.listed(agents);
+        let (killed, graceful): (Vec<AgentIndex>, Vec<AgentIndex>) =
+            summary.graceful.iter().partition(|agent| self.killed.contains(agent));
+        let forced = [summary.forced.as_slice(), &killed].concat();
+        if !graceful.is_empty() {
+            log::info!(target: "werkpilot", "Completed gracefully ({}): {}", graceful.len(), names(&graceful));
         }
-        if forced > 0 {
-            log::warn!(target: "werkpilot", "Forced ({forced}): {}", names(&summary.forced));
+        if !forced.is_empty() {
+            log::warn!(target: "werkpilot", "Forced ({}): {}", forced.len(), names(&forced));
         }
         let uptime = self.house.clock.steady().since(Moment::ZERO);
         let took = human(summary.took);
@@ -220,6 +242,20 @@ impl Handler<AgentEnded> for ShutdownActor {
     type Result = ();
     fn handle(&mut self, AgentEnded(agent): AgentEnded, ctx: &mut Self::Context) {
         self.drive(ShutdownEvent::AgentEnded(agent), ctx);
+    }
+}
+
+impl Handler<EndedByForce> for ShutdownActor {
+    type Result = ();
+    fn handle(&mut self, EndedByForce(agent): EndedByForce, _: &mut Self::Context) {
+        self.killed.insert(agent);
+    }
+}
+
+impl Handler<Begin> for ShutdownActor {
+    type Result = ();
+    fn handle(&mut self, _: Begin, ctx: &mut Self::Context) {
+        self.drive(ShutdownEvent::Begin, ctx);
     }
 }
 

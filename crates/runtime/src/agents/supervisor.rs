@@ -70,9 +70,13 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// The root of this house.
-    pub fn new(house: Rc<House>) -> Self {
-        Self { house, children: Vec::new(), departments: BTreeMap::new() }
+    /// Starts the root of this house and the system actors: when it returns, all posts are filled.
+    pub fn launch(house: Rc<House>) -> Addr<Self> {
+        Self::create(|ctx| {
+            let mut root = Self { house, children: Vec::new(), departments: BTreeMap::new() };
+            root.start_system(ctx);
+            root
+        })
     }
 
     /// Sinks before sources, so that nobody tells a fact that nobody hears.
@@ -228,10 +232,6 @@ fn profile(
 
 impl Actor for Supervisor {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        self.start_system(ctx);
-    }
 
     fn stopped(&mut self, _: &mut Self::Context) {
         if std::thread::panicking() {

@@ -4,17 +4,15 @@
 use std::rc::Rc;
 
 use actix::prelude::*;
-use werkpilot_core::dispatcher::Request;
 use werkpilot_core::event::Event;
 use werkpilot_core::ids::AgentIndex;
 use werkpilot_core::schedule::Schedule;
 use werkpilot_core::spec::AgentSpec;
-use werkpilot_core::timetable::{ClockStep, Due, DueKind, Entry, Timer, seed_of};
-use werkpilot_core::trigger::Trigger;
+use werkpilot_core::timetable::{ClockStep, DueKind, Entry, Timer, seed_of};
 
 use crate::house::House;
 use crate::supervision::ExitNotice;
-use crate::work::queue::AdmitBatch;
+use crate::work::queue::AdmitDue;
 
 /// Entries whose next time is looked for before other actors get their turn: about half a millisecond.
 const PIECE: usize = 1_024;
@@ -44,14 +42,13 @@ pub struct ScheduleActor {
     house: Rc<House>,
     alarm: SpawnHandle,
     stopped: bool,
-    due: Vec<Due>,
     _notice: ExitNotice,
 }
 
 impl ScheduleActor {
     /// An actor for the house's timetable.
     pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
-        Self { house, alarm: SpawnHandle::default(), stopped: false, due: Vec::new(), _notice: notice }
+        Self { house, alarm: SpawnHandle::default(), stopped: false, _notice: notice }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
@@ -59,17 +56,16 @@ impl ScheduleActor {
             return;
         }
         let now = self.house.now();
-        let mut due = std::mem::take(&mut self.due);
+        let mut due = Vec::new();
         let sweep = self.house.timetable.borrow_mut().take_due(now, &mut due);
         if let Some(seconds) = stepped_by(sweep.step) {
             let misfired = u32::try_from(sweep.misfired.len()).unwrap_or(u32::MAX);
             self.house.emit(Event::ClockStepped { seconds, misfired });
         }
         if !due.is_empty() {
-            self.house.posts.queue.tell(AdmitBatch(due.drain(..).map(request).collect()));
+            self.house.posts.queue.tell(AdmitDue(std::mem::take(&mut due)));
             ctx.notify(Reschedule);
         }
-        self.due = due;
         self.arm(ctx);
     }
 
@@ -80,14 +76,6 @@ impl ScheduleActor {
             self.alarm = ctx.run_later(at.since(now.steady), |this, ctx| this.look(ctx));
         }
     }
-}
-
-fn request(due: Due) -> Request {
-    let trigger = match due.trigger {
-        DueKind::Schedule => Trigger::Schedule,
-        DueKind::Every => Trigger::Every,
-    };
-    Request { agent: due.agent, trigger, scheduled_for: Some(due.scheduled_for), payload: None }
 }
 
 fn stepped_by(step: ClockStep) -> Option<f64> {
@@ -138,10 +126,12 @@ impl Handler<ScheduleAgents> for ScheduleActor {
             let entries = timers(&slot.spec);
             let mut timetable = house.timetable.borrow_mut();
             for kind in [DueKind::Schedule, DueKind::Every] {
-                let kept = entries.iter().any(|entry| matches!(
-                    (&entry.timer, kind),
-                    (Timer::Schedule(_), DueKind::Schedule) | (Timer::Every(_), DueKind::Every)
-                ));
+                let kept = entries.iter().any(|entry| {
+                    matches!(
+                        (&entry.timer, kind),
+                        (Timer::Schedule(_), DueKind::Schedule) | (Timer::Every(_), DueKind::Every)
+                    )
+                });
                 if !kept {
                     timetable.remove_kind(agent, kind);
                 }

@@ -61,7 +61,10 @@ impl EventBook {
 
     /// The end of an execution, if it is remembered.
     pub fn end_of(&self, wanted: RunId) -> Option<&Recorded> {
-        self.ends.iter().rev().find(|recorded| matches!(&recorded.event, Event::ExecutionEnded { run, .. } if *run == wanted))
+        self.ends
+            .iter()
+            .rev()
+            .find(|recorded| matches!(&recorded.event, Event::ExecutionEnded { run, .. } if *run == wanted))
     }
 
     /// The last end of an agent's executions.
@@ -146,12 +149,13 @@ fn write_to_log(event: &Event, weight: Weight) {
     };
     if log::log_enabled!(target: "werkpilot", level) {
         match event.agent() {
-            Some(agent) => log::log!(target: "werkpilot", level, topic = event.topic(), agent = agent.as_str(); "{event}"),
+            Some(agent) => {
+                log::log!(target: "werkpilot", level, topic = event.topic(), agent = agent.as_str(); "{event}")
+            }
             None => log::log!(target: "werkpilot", level, topic = event.topic(); "{event}"),
         }
     }
 }
-
 
 impl Actor for EventLog {
     type Context = Context<Self>;

@@ -73,9 +73,9 @@ impl MemoryMonitor {
         }
         let leaders: Vec<(AgentIndex, i32)> = {
             let directory = self.house.directory.borrow();
-            let pids = directory.iter().flat_map(|(index, slot)| {
-                slot.processes.iter().filter_map(move |process| Some((index, process.pid?)))
-            });
+            let pids = directory
+                .iter()
+                .flat_map(|(index, slot)| slot.processes.iter().filter_map(move |process| Some((index, process.pid?))));
             pids.collect()
         };
         let sample = tokio::task::spawn_blocking(move || {

@@ -187,7 +187,8 @@ impl Prober {
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
         let now = self.house.now();
-        let run = RunId::from_parts(u64::try_from(now.wall.as_millis()).unwrap_or(0), u128::from(self.house.next_seed()));
+        let run =
+            RunId::from_parts(u64::try_from(now.wall.as_millis()).unwrap_or(0), u128::from(self.house.next_seed()));
         self.house.hands.probe(serial, run, spec, argv);
         let expiry = ctx.run_later(timeout, move |this, _| this.house.hands.kill_probe(serial));
         self.running.insert(serial, Running { process, expiry });

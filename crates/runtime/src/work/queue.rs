@@ -10,6 +10,8 @@ use werkpilot_core::dispatcher::{Action, Admission, AgentProfile, Dispatcher, En
 use werkpilot_core::ids::AgentIndex;
 use werkpilot_core::settings::QueueSettings;
 use werkpilot_core::time::{Clocks, Moment};
+use werkpilot_core::timetable::{Due, DueKind};
+use werkpilot_core::trigger::Trigger;
 
 use crate::clock::Clock;
 use crate::house::{House, ScheduleLag};
@@ -22,10 +24,15 @@ use crate::supervision::ExitNotice;
 #[rtype(result = "Admission")]
 pub struct Admit(pub Request);
 
-/// Decides on all that is due at once.
+/// Decides on several requests and starts only then.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct AdmitBatch(pub Vec<Request>);
+
+/// Decides on all that the schedule found due at once.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AdmitDue(pub Vec<Due>);
 
 /// Something happened that the dispatcher has to know.
 #[derive(Debug, Message)]
@@ -120,9 +127,9 @@ impl QueueActor {
         let orphans: Vec<Event> = {
             let directory = self.house.directory.borrow();
             let running = self.house.dispatcher.borrow().running_keys();
-            let unknown = running.into_iter().filter(|(agent, key)| {
-                directory.get(*agent).is_none_or(|slot| !slot.machine.borrow().holds(*key))
-            });
+            let unknown = running
+                .into_iter()
+                .filter(|(agent, key)| directory.get(*agent).is_none_or(|slot| !slot.machine.borrow().holds(*key)));
             unknown.map(|(_, key)| Event::Ended(Box::new(Ended::lost(key)))).collect()
         };
         for event in orphans {
@@ -151,15 +158,20 @@ impl Handler<Admit> for QueueActor {
 impl Handler<AdmitBatch> for QueueActor {
     type Result = ();
     fn handle(&mut self, AdmitBatch(requests): AdmitBatch, ctx: &mut Self::Context) {
-        let entries = u32::try_from(requests.len()).unwrap_or(u32::MAX);
-        let due = requests.iter().filter_map(|request| request.scheduled_for).max();
+        self.drive(ctx, |dispatcher, now, out| dispatcher.admit_batch(requests, now, out));
+    }
+}
+
+impl Handler<AdmitDue> for QueueActor {
+    type Result = ();
+    fn handle(&mut self, AdmitDue(due): AdmitDue, ctx: &mut Self::Context) {
+        let entries = u32::try_from(due.len()).unwrap_or(u32::MAX);
+        let last = due.last().map(|due| due.scheduled_for);
         let lag = self.drive(ctx, |dispatcher, now, out| {
-            dispatcher.admit_batch(requests, now, out);
-            due.map(Clock::wall_since)
+            dispatcher.admit_batch(due.into_iter().map(request), now, out);
+            last.map(Clock::wall_since)
         });
-        if let Some(lag) = lag {
-            self.house.schedule_lag.set(Some(ScheduleLag { entries, lag }));
-        }
+        self.house.schedule_lag.set(lag.map(|lag| ScheduleLag { entries, lag }));
     }
 }
 
@@ -188,7 +200,6 @@ impl Handler<Crash> for QueueActor {
     }
 }
 
-
 impl Handler<Define> for QueueActor {
     type Result = ();
     fn handle(&mut self, Define(agents): Define, ctx: &mut Self::Context) {
@@ -209,6 +220,14 @@ impl Handler<Undefine> for QueueActor {
             }
         });
     }
+}
+
+fn request(due: Due) -> Request {
+    let trigger = match due.trigger {
+        DueKind::Schedule => Trigger::Schedule,
+        DueKind::Every => Trigger::Every,
+    };
+    Request { agent: due.agent, trigger, scheduled_for: Some(due.scheduled_for), payload: None }
 }
 
 /// The number of workers: as configured, else twice the cores, since an execution mostly waits for its program.

@@ -145,9 +145,9 @@ fn last_run(last: &LastRun, now: Timestamp) -> String {
         End::Refused | End::Interrupted => "warn",
         End::Skipped | End::Cancelled => "off",
     };
-    let title = Escaped(last.reason.as_deref().unwrap_or_default());
+    let title = last.reason.as_deref().map(|reason| format!(" title=\"{}\"", Escaped(reason))).unwrap_or_default();
     let word = words(last.end.as_str());
-    format!("<span class=\"{colour}\" title=\"{title}\">{word}</span> {}", time(last.at, now))
+    format!("<span class=\"{colour}\"{title}>{word}</span> {}", time(last.at, now))
 }
 
 fn dead_letters(out: &mut String, letters: &[Value]) {

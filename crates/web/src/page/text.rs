@@ -66,6 +66,7 @@ pub(super) fn bytes(bytes: Option<u64>) -> String {
     match bytes {
         None => String::new(),
         Some(bytes) if bytes < 1 << 20 => format!("{} KB", bytes >> 10),
+        Some(bytes) if bytes < 10 << 20 => format!("{:.1} MB", bytes as f64 / f64::from(1 << 20)),
         Some(bytes) if bytes < 10 << 30 => format!("{} MB", bytes >> 20),
         Some(bytes) => format!("{} GB", bytes >> 30),
     }
@@ -103,7 +104,8 @@ mod tests {
     fn numbers_read_well() {
         let texts = [millis(None), millis(Some(1.234)), millis(Some(250.4)), millis(Some(61_000.0))];
         assert_eq!(texts, ["", "1.2 ms", "250 ms", "1m 1s"]);
-        assert_eq!([bytes(Some(2_048)), bytes(Some(5 << 20)), bytes(Some(12 << 30))], ["2 KB", "5 MB", "12 GB"]);
+        let sizes = [2 << 10, 3 << 19, 50 << 20, 12 << 30].map(|size| bytes(Some(size)));
+        assert_eq!(sizes, ["2 KB", "1.5 MB", "50 MB", "12 GB"]);
     }
 
     #[test]

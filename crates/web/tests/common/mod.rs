@@ -67,10 +67,8 @@ impl Plan {
     pub fn run<F: Future<Output = ()>>(self, test: impl FnOnce(Site) -> F) {
         let state = tempfile::TempDir::new().unwrap();
         let mut settings = Settings { dashboard: self.dashboard.clone(), ..Settings::default() };
-        if !self.real {
-            // No service is ever ready.
-            settings.boot.layer_timeout = Duration::from_millis(10);
-        }
+        // Without hands no service is ever ready.
+        settings.boot.layer_timeout = Duration::from_millis(if self.real { 2_000 } else { 10 });
         let loaded =
             Loaded { registry: Registry { agents: self.agents, ..Registry::default() }, settings, notices: Vec::new() };
         actix::System::new().block_on(async {

@@ -11,11 +11,16 @@ use crate::client::{Client, parse};
 use crate::failure::Failure;
 use crate::output::{Output, bytes};
 
-/// List the agents: how each is and why, when it runs next, how often it was restarted, what memory it takes.
+/// List the agents with their status.
+///
+/// A line is the agent's name, status, kind and department, how long it has been up or when it runs next, how its last
+/// execution ended, how often it was restarted, its memory, and why it is not as it should be.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "Examples:\n  werkpilot agents --status error\n  werkpilot agents --department sales --kind job")]
+#[command(
+    after_long_help = "Examples:\n  werkpilot agents --status error\n  werkpilot agents --department sales --kind job"
+)]
 pub struct Args {
-    /// Only agents of this status, such as running, error or disabled_by_failure.
+    /// Only agents of this status, such as running, error or `disabled_by_failure`.
     #[arg(long)]
     status: Option<String>,
     /// Only agents of this department.
@@ -113,7 +118,8 @@ mod tests {
               "restarts": 3, "memoryBytes": null },
         ]);
         let now = Timestamp::from_millis(1_795_250_400_123);
-        insta::assert_snapshot!(text(&parse(agents).unwrap(), now, Output::in_a_pipe()), @r"
+        let agents: Vec<Agent> = parse(agents).unwrap();
+        insta::assert_snapshot!(text(&agents, now, Output::in_a_pipe()), @r"
         NAME   STATUS   KIND     DEPARTMENT  UP/NEXT  LAST    RESTARTS  MEMORY   REASON
         db     running  service  data        1m 5s            1         1.0 MiB
         sales  error    job      sales       in 2m    failed  3                  exited with code 1

@@ -12,15 +12,15 @@ use werkpilot_core::time::Timestamp;
 use super::plan::{graph_of, upcoming};
 use super::{Context, RegistryOption, faults_failure, now, relative, source};
 use crate::failure::Failure;
-use crate::output::count;
+use crate::output::{self, count};
 
 /// The next runs that are shown.
 const NEXT_RUNS: usize = 5;
 const A_WEEK: Duration = Duration::from_hours(7 * 24);
 
-/// Read registry and settings, and tell everything that is wrong with them in one go, with file, line and hint.
+/// Check registry and settings, and tell everything that is wrong.
 ///
-/// Nothing is started, and no orchestrator needs to run. The exit code is 78 if there is any fault. What is allowed and
+/// All faults are told in one go, with file, line and hint. Nothing is started, and no orchestrator needs to run. The exit code is 78 if there is any fault. What is allowed and
 /// worth knowing (a key that does nothing yet, say) is told as a notice.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  werkpilot check --registry registry --config werkpilot.toml")]
@@ -36,7 +36,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
         Ok(loaded) => loaded,
         Err(faults) => {
             if context.out.json {
-                context.out.value(&faults)?;
+                output::print_json(&faults)?;
             }
             return Err(faults_failure(&faults, ""));
         }
@@ -56,13 +56,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     context.show(&value, || text(&loaded, departments.len(), layers, &next, now))
 }
 
-fn text(
-    loaded: &Loaded,
-    departments: usize,
-    layers: usize,
-    next: &[super::plan::NextRun],
-    now: Timestamp,
-) -> String {
+fn text(loaded: &Loaded, departments: usize, layers: usize, next: &[super::plan::NextRun], now: Timestamp) -> String {
     let (agents, departments) = (count(loaded.registry.agents.len(), "agent"), count(departments, "department"));
     let files = count(loaded.files.len(), "file");
     let mut text = format!("In order: {agents} in {departments}, {} ({files})\n", count(layers, "boot layer"));

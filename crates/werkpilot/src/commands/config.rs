@@ -10,9 +10,9 @@ use crate::failure::{Code, Failure};
 use crate::find;
 use crate::output::Output;
 
-/// Show every setting with its value and where that is from: default, file, environment or command line.
+/// Show every setting, its value and where it is from.
 ///
-/// If an orchestrator is running, what is in effect there is shown; else what the files say.
+/// A value is from the command line, the environment, the file, or it is the default. If an orchestrator is running, what is in effect there is shown; else what the files say.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  werkpilot config\n  werkpilot config --files --config werkpilot.toml")]
 pub struct Args {
@@ -43,8 +43,7 @@ fn of_running(context: &Context) -> Result<Option<Value>, Failure> {
 
 fn of_files(context: &Context) -> Result<Value, Failure> {
     let (file, overrides) = (find::config_file(&context.options), find::overrides(&context.options, &[]));
-    let (_, sources, _) =
-        load_settings(file.as_deref(), &overrides).map_err(|faults| faults_failure(&faults, ""))?;
+    let (_, sources, _) = load_settings(file.as_deref(), &overrides).map_err(|faults| faults_failure(&faults, ""))?;
     Ok(serde_json::to_value(&sources).unwrap_or_default())
 }
 

@@ -11,9 +11,9 @@ use super::Context;
 use crate::client::parse;
 use crate::failure::{Code, Failure};
 
-/// Start an agent, and let its triggers work again after a stop.
+/// Start an agent.
 ///
-/// A service is started as soon as its dependencies are well; a job waits for its next trigger (`werkpilot run` runs it
+/// Its triggers work again after a stop. A service is started as soon as its dependencies are well; a job waits for its next trigger (`werkpilot run` runs it
 /// now). Breakers and disabled-by states of the agent are cleared.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  werkpilot start agent-sales\n  werkpilot start agent-sales --force")]
@@ -25,7 +25,9 @@ pub struct StartArgs {
     force: bool,
 }
 
-/// Stop an agent: a service ends; a job's run ends and its triggers are paused until `start`.
+/// Stop an agent until `start`.
+///
+/// A service ends. A job's run ends, and its triggers are paused.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  werkpilot stop agent-sales")]
 pub struct StopArgs {
@@ -33,7 +35,9 @@ pub struct StopArgs {
     name: String,
 }
 
-/// Stop an agent and start it again; a job's run is ended and it is run anew.
+/// Stop an agent and start it again.
+///
+/// A job's run is ended, and it is run anew.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  werkpilot restart agent-sales")]
 pub struct RestartArgs {
@@ -44,7 +48,9 @@ pub struct RestartArgs {
     force: bool,
 }
 
-/// Enable an agent that was disabled, by whatever it was.
+/// Enable an agent that is disabled.
+///
+/// It does not matter what disabled it: an operator, its own failures, or a lack of memory.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  werkpilot enable agent-sales")]
 pub struct EnableArgs {
@@ -52,7 +58,9 @@ pub struct EnableArgs {
     name: String,
 }
 
-/// Disable an agent: it is stopped, and nothing starts it until `enable`.
+/// Disable an agent until `enable`.
+///
+/// It is stopped, and nothing starts it, not even its triggers.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  werkpilot disable agent-sales")]
 pub struct DisableArgs {
@@ -60,7 +68,9 @@ pub struct DisableArgs {
     name: String,
 }
 
-/// Pause all triggers, for maintenance; what runs goes on, and `werkpilot run` still works.
+/// Pause all triggers, for maintenance.
+///
+/// What runs goes on, and `werkpilot run` still works.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  werkpilot pause && ./maintain.sh; werkpilot resume")]
 pub struct PauseArgs {}
@@ -70,9 +80,9 @@ pub struct PauseArgs {}
 #[command(after_long_help = "Examples:\n  werkpilot resume")]
 pub struct ResumeArgs {}
 
-/// Read registry and settings again, and apply what is different.
+/// Read registry and settings again.
 ///
-/// If anything is wrong with the files, nothing changes, and all faults are listed (exit code 78). Agents that did not
+/// Only what is different is applied. If anything is wrong with the files, nothing changes, and all faults are listed (exit code 78). Agents that did not
 /// change keep running as they are.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  werkpilot check && werkpilot reload")]
@@ -135,9 +145,7 @@ pub fn reload(_: &ReloadArgs, context: &Context) -> Result<ExitCode, Failure> {
     let answer = context.online(async |client| client.post(&["api", "v1", "reload"], None).await);
     let answer = answer.map_err(|failure| match failure.code {
         // Its detail is all faults as text.
-        Code::Config => {
-            Failure::new(Code::Config, "the files have faults; nothing was changed").report(failure.what)
-        }
+        Code::Config => Failure::new(Code::Config, "the files have faults; nothing was changed").report(failure.what),
         _ => failure,
     })?;
     let report: ReloadReport = parse(answer.clone())?;

@@ -11,12 +11,16 @@ use werkpilot_core::time::{Timestamp, human};
 use super::{Context, from_ms, now, relative};
 use crate::client::parse;
 use crate::failure::Failure;
-use crate::output::{Output, bytes, count};
+use crate::output::{Output, bytes, count, printable};
 
-/// Show the dead letters: the executions that failed for good, with all that is needed to understand them.
+/// Show the dead letters: what failed for good.
+///
+/// A dead letter is an execution whose last attempt failed, with all that is needed to understand it.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the dead letters, newest last, and their groups by error.
+    /// List the dead letters.
+    ///
+    /// The newest is the last one. Errors that came several times are shown once more, with their number.
     #[command(after_long_help = "Examples:\n  werkpilot dlq list\n  werkpilot dlq list --agent agent-sales")]
     List {
         /// Only those of this agent.
@@ -26,8 +30,12 @@ pub enum Command {
         #[arg(long, value_name = "TEXT")]
         signature: Option<String>,
     },
-    /// Show a dead letter with everything that is known of it: attempts, payload, the end of its log.
-    #[command(after_long_help = "Examples:\n  werkpilot dlq show 7\n  werkpilot dlq show 7 --json | jq -r .executionData.payload")]
+    /// Show a dead letter with everything that is known of it.
+    ///
+    /// That is every attempt, the payload, the dependencies, and the end of its log.
+    #[command(
+        after_long_help = "Examples:\n  werkpilot dlq show 7\n  werkpilot dlq show 7 --json | jq -r .executionData.payload"
+    )]
     Show {
         /// Its number.
         id: u64,
@@ -94,7 +102,13 @@ fn list_text(list: &List, now: Timestamp, out: Output) -> String {
     }
     let rows = list.dead_letters.iter().map(|letter| {
         let attempts = letter.restart_count.to_string();
-        vec![letter.id.to_string(), letter.agent_name.clone(), relative(letter.timestamp, now), attempts, letter.error.clone()]
+        vec![
+            letter.id.to_string(),
+            letter.agent_name.clone(),
+            relative(letter.timestamp, now),
+            attempts,
+            letter.error.clone(),
+        ]
     });
     let mut text = format!("{head}\n{}", out.table(&["id", "agent", "when", "failed", "error"], rows));
     let groups: Vec<&Group> = list.groups.iter().filter(|group| group.count > 1).collect();
@@ -122,7 +136,10 @@ fn letter_text(letter: &Letter) -> String {
     line("schedule", &plain(&data["schedule"]));
     line("trigger", &trigger(&data["trigger"]));
     line("health check", &plain(&data["lastHealthCheck"]));
-    line("memory", &data["memory"]["peakBytes"].as_f64().map(|peak| format!("{} at most", bytes(peak))).unwrap_or_default());
+    line(
+        "memory",
+        &data["memory"]["peakBytes"].as_f64().map(|peak| format!("{} at most", bytes(peak))).unwrap_or_default(),
+    );
     for dependency in items(&data["dependencies"]) {
         line("dependency", &format!("{} was {}", plain(&dependency["agent"]), plain(&dependency["status"])));
     }
@@ -145,7 +162,7 @@ fn block<'a>(text: &mut String, title: &str, lines: impl Iterator<Item = &'a str
     if lines.peek().is_some() {
         let _ = writeln!(text, "\n{title}:");
         lines.for_each(|line| {
-            let _ = writeln!(text, "  {line}");
+            let _ = writeln!(text, "  {}", printable(line));
         });
     }
 }

@@ -8,9 +8,9 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::Context;
 use crate::failure::{Code, Failure};
 
-/// Shut the orchestrator down: jobs may finish within shutdown.grace, then everything is ended.
+/// Shut the orchestrator down, and the fleet with it.
 ///
-/// A second `down` does not wait for them. Without --wait the command returns as soon as the shutdown has begun.
+/// Jobs may finish within shutdown.grace; then everything is ended. A second `down` does not wait for them. Without --wait the command returns as soon as the shutdown has begun.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  werkpilot down --wait")]
 pub struct Args {

@@ -8,13 +8,15 @@ use werkpilot_core::time::Timestamp;
 
 use super::Context;
 use crate::failure::{Code, Failure};
-use crate::output::Output;
+use crate::output::{self, Output, printable};
 
 /// Show what an agent wrote to stdout and stderr.
 ///
 /// A line is its time, `O` for stdout or `E` for stderr, and the text. With --json it is an object per line.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "Examples:\n  werkpilot logs agent-sales -f\n  werkpilot logs report --run 0192f0c1-2b7e-7c3a-9d55-0123456789ab")]
+#[command(
+    after_long_help = "Examples:\n  werkpilot logs agent-sales -f\n  werkpilot logs report --run 0192f0c1-2b7e-7c3a-9d55-0123456789ab"
+)]
 pub struct Args {
     /// The agent.
     name: String,
@@ -53,7 +55,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
                 // While following, the end of the orchestrator is the end of the log.
                 Err(_) if args.follow => break,
                 Err(error) => {
-                    return Err(Failure::new(Code::Unavailable, format!("the log of {} was cut off: {error}", args.name)));
+                    return Err(Failure::new(
+                        Code::Unavailable,
+                        format!("the log of {} was cut off: {error}", args.name),
+                    ));
                 }
             }
             let complete = pending.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
@@ -72,10 +77,10 @@ fn print(lines: &[u8], out: Output) -> Result<(), Failure> {
     }
     let lines = String::from_utf8_lossy(lines);
     if out.json {
-        return out.text(&lines);
+        return output::print(&lines);
     }
     let text: Vec<String> = lines.lines().filter(|line| !line.trim().is_empty()).map(readable).collect();
-    out.text(&text.join("\n"))
+    output::print(&text.join("\n"))
 }
 
 fn readable(line: &str) -> String {
@@ -88,41 +93,6 @@ fn readable(line: &str) -> String {
     }
 }
 
-/// An agent's output must not be able to steer the terminal of whoever reads it; colours are let through.
-fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(character) = rest.chars().next() {
-        let colour = colour_length(rest);
-        if colour > 0 {
-            shown.push_str(&rest[..colour]);
-            rest = &rest[colour..];
-            continue;
-        }
-        match character {
-            '\t' => shown.push('\t'),
-            '\r' => {}
-            control if control.is_control() => shown.push('\u{fffd}'),
-            other => shown.push(other),
-        }
-        rest = &rest[character.len_utf8()..];
-    }
-    // Its colours end with its line.
-    if shown.contains('\u{1b}') {
-        shown.push_str("\u{1b}[0m");
-    }
-    shown
-}
-
-/// Bytes of the colour sequence (ECMA-48, SGR) that the text begins with; 0 if there is none.
-fn colour_length(text: &str) -> usize {
-    let Some(parameters) = text.strip_prefix("\u{1b}[") else { return 0 };
-    match parameters.find(|character: char| !character.is_ascii_digit() && character != ';') {
-        Some(end) if parameters[end..].starts_with('m') => "\u{1b}[".len() + end + 1,
-        _ => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,12 +101,5 @@ mod tests {
     fn a_line_is_its_time_its_stream_and_its_text() {
         let line = r#"{"time":"2026-11-21T08:40:00.123Z","stream":"stderr","run":"0123456789ab","text":"two words"}"#;
         assert_eq!(readable(line), "2026-11-21T08:40:00.123Z E two words");
-    }
-
-    #[test]
-    fn an_agents_output_cannot_steer_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\u{7}"), "a\u{fffd}[2Jb\u{fffd}");
-        assert_eq!(printable("\u{1b}[1;31mred"), "\u{1b}[1;31mred\u{1b}[0m");
-        assert_eq!(printable("tab\tend\r"), "tab\tend");
     }
 }

@@ -29,7 +29,7 @@ use crate::GlobalOptions;
 use crate::client::Client;
 use crate::failure::{Code, Failure};
 use crate::find;
-use crate::output::Output;
+use crate::output::{self, Output};
 
 /// What every command works with.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Context {
 
     /// Does something with the running orchestrator.
     pub fn online<T>(&self, work: impl AsyncFnOnce(Client) -> Result<T, Failure>) -> Result<T, Failure> {
-        let client = Client::connect(find::state_dir(&self.options)?)?;
+        let client = Client::connect(&find::state_dir(&self.options)?)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Code::Internal, format!("failed to start: {error}")))?;
         runtime.block_on(work(client))
@@ -57,8 +57,8 @@ impl Context {
 
     /// Shows an answer: as it is for programs, else what `text` makes of it.
     pub fn show(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<ExitCode, Failure> {
-        if self.out.json { self.out.value(value)? } else { self.out.text(&text())? }
-        Ok(ExitCode::SUCCESS)
+        let shown = if self.out.json { output::print_json(value) } else { output::print(&text()) };
+        shown.map(|()| ExitCode::SUCCESS)
     }
 }
 

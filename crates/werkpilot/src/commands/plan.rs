@@ -20,7 +20,9 @@ use crate::client::parse;
 use crate::failure::{Code, Failure};
 use crate::output::Output;
 
-/// Show what is due next: by schedule and by interval, in order, with the jitter of each agent.
+/// Show what is due next.
+///
+/// Runs by schedule and by interval are shown in order, at the times that they will have with the jitter of their agents.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  werkpilot next --hours 2\n  werkpilot next --registry registry --limit 10")]
 pub struct NextArgs {
@@ -36,8 +38,12 @@ pub struct NextArgs {
 }
 
 /// Show who depends on whom, by boot layer.
+///
+/// An arrow of Graphviz or Mermaid goes from an agent to what it depends on.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  werkpilot graph\n  werkpilot graph --format dot --registry registry | dot -Tsvg > fleet.svg")]
+#[command(
+    after_long_help = "Examples:\n  werkpilot graph\n  werkpilot graph --format dot --registry registry | dot -Tsvg > fleet.svg"
+)]
 pub struct GraphArgs {
     /// As text, for Graphviz, or for Mermaid.
     #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
@@ -74,16 +80,13 @@ pub struct NextRun {
 
 /// `werkpilot next`.
 pub fn next(args: &NextArgs, context: &Context) -> Result<ExitCode, Failure> {
-    let runs: Vec<NextRun> = match &args.registry {
-        Some(registry) => {
-            let loaded = load(&source(&context.options, registry.clone(), &[]), "")?;
-            upcoming(&loaded.registry, now(), Duration::from_hours(u64::from(args.hours)), args.limit)
-        }
-        None => {
-            let query = [("hours", args.hours.to_string()), ("limit", args.limit.to_string())];
-            let answer = context.online(async |client| client.get(&["api", "v1", "schedule"], &query).await);
-            parse(answer.map_err(or_registry)?["runs"].clone())?
-        }
+    let runs: Vec<NextRun> = if let Some(registry) = &args.registry {
+        let loaded = load(&source(&context.options, registry.clone(), &[]), "")?;
+        upcoming(&loaded.registry, now(), Duration::from_hours(u64::from(args.hours)), args.limit)
+    } else {
+        let query = [("hours", args.hours.to_string()), ("limit", args.limit.to_string())];
+        let answer = context.online(async |client| client.get(&["api", "v1", "schedule"], &query).await);
+        parse(answer.map_err(or_registry)?["runs"].clone())?
     };
     context.show(&json!({ "runs": runs }), || next_text(&runs, args.hours, now(), context.out))
 }
@@ -91,17 +94,14 @@ pub fn next(args: &NextArgs, context: &Context) -> Result<ExitCode, Failure> {
 /// `werkpilot graph`.
 pub fn graph(args: &GraphArgs, context: &Context) -> Result<ExitCode, Failure> {
     let format = args.format;
-    let text = match &args.registry {
-        Some(registry) => {
-            let loaded = load(&source(&context.options, registry.clone(), &[]), "")?;
-            draw(&graph_of(&loaded.registry)?, format)
-        }
-        None => {
-            let name = format.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-            let query = [("format", name)];
-            let answer = context.online(async |client| client.get_text(&["api", "v1", "graph"], &query).await);
-            answer.map_err(or_registry)?
-        }
+    let text = if let Some(registry) = &args.registry {
+        let loaded = load(&source(&context.options, registry.clone(), &[]), "")?;
+        draw(&graph_of(&loaded.registry)?, format)
+    } else {
+        let name = format.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let query = [("format", name)];
+        let answer = context.online(async |client| client.get_text(&["api", "v1", "graph"], &query).await);
+        answer.map_err(or_registry)?
     };
     context.show(&json!({ "graph": text }), || text.clone())
 }
@@ -127,9 +127,8 @@ fn next_text(runs: &[NextRun], hours: u32, now: Timestamp, out: Output) -> Strin
     if runs.is_empty() {
         return format!("Nothing is due within {hours} hours.");
     }
-    let rows = runs.iter().map(|run| {
-        vec![run.at.to_string(), relative(run.at, now), run.agent.clone(), run.trigger.clone()]
-    });
+    let rows =
+        runs.iter().map(|run| vec![run.at.to_string(), relative(run.at, now), run.agent.clone(), run.trigger.clone()]);
     out.table(&["at", "in", "agent", "trigger"], rows)
 }
 

@@ -11,7 +11,9 @@ use crate::client::parse;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// Show the executions that wait, those in line first and in their order, each with the reason.
+/// Show what waits, in order, and why.
+///
+/// Executions that are in line come first; then those that wait for something else than a worker.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  werkpilot queue\n  werkpilot queue --json | jq '.waiting | length'")]
 pub struct Args {}
@@ -33,7 +35,8 @@ struct Waiting {
     attempt: u32,
     priority: u8,
     effective_priority: Option<u8>,
-    waiting_ms: f64,
+    #[serde(rename = "waiting_ms")]
+    waits_ms: f64,
     position: Option<usize>,
     reason: Value,
 }
@@ -61,7 +64,7 @@ fn text(queue: &Queue, out: Output) -> String {
             waiting.agent.clone(),
             priority,
             waiting.attempt.to_string(),
-            human(from_ms(waiting.waiting_ms)),
+            human(from_ms(waiting.waits_ms)),
             word(&waiting.trigger, "kind"),
             word(&waiting.reason, "code").replace('_', " "),
         ]

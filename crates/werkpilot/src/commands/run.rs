@@ -14,10 +14,13 @@ use crate::client::{Client, parse};
 use crate::failure::{Code, Failure};
 use crate::output::count;
 
-/// Run a job now. It queues like any other execution, but it is never skipped because another one is running.
+/// Run a job now.
 ///
-/// With --wait the exit code tells how it ended: 0 succeeded, 124 timed out, 1 anything else. An execution that is not
-/// accepted (unhealthy dependencies, a full queue) is told with its reason, and the exit code is 75.
+/// It queues like any other execution, but it is never skipped because another one is running.
+///
+/// With --wait the exit code tells how it ended: 0 succeeded, 124 timed out, 75 skipped (unhealthy dependencies, say),
+/// 1 anything else. An execution that is not accepted (a full queue, say) is told with its reason, and the exit code is
+/// 75, too.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -66,7 +69,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
 }
 
 fn not_accepted(name: &str, answer: &Value) -> Failure {
-    let (word, message) = (answer["admission"].as_str().unwrap_or("refused"), answer["message"].as_str().unwrap_or("?"));
+    let (word, message) =
+        (answer["admission"].as_str().unwrap_or("refused"), answer["message"].as_str().unwrap_or("?"));
     Failure::new(Code::Refused, format!("the execution of {name} was {word}: {message}"))
         .hint(format!("`werkpilot why {name}` tells more; --force overrides unhealthy dependencies"))
 }
@@ -91,6 +95,7 @@ impl Ended {
         match self.end.as_str() {
             "succeeded" => ExitCode::SUCCESS,
             "timed_out" => Code::TimedOut.into(),
+            "skipped" | "refused" => Code::Refused.into(),
             _ => Code::Failed.into(),
         }
     }
@@ -104,9 +109,11 @@ async fn reason(client: &Client, run: &str) -> Option<String> {
 fn payload(argument: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     match (argument, argument.strip_prefix('@')) {
-        ("-", _) => std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes).map_err(|error| {
-            Failure::new(Code::Io, format!("failed to read the payload from stdin: {error}"))
-        }),
+        ("-", _) => std::io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .map(|_| bytes)
+            .map_err(|error| Failure::new(Code::Io, format!("failed to read the payload from stdin: {error}"))),
         (_, Some(file)) => std::fs::read(file).map_err(|error| {
             Failure::new(Code::NoInput, format!("failed to read the payload from {file}: {error}"))
                 .hint("--payload @FILE reads a file; a text that begins with @ can come through stdin (-)")

@@ -13,11 +13,14 @@ use super::agents::Agent;
 use super::{Context, from_secs};
 use crate::client::parse;
 use crate::failure::Failure;
-use crate::output::{Output, bytes, count};
+use crate::output::{Output, bytes};
 
 const MB: f64 = 1024.0 * 1024.0;
 
-/// Show how the fleet is: what runs, what waits, what failed, and what needs attention, with the reasons.
+/// Show how the fleet is, and what needs attention.
+///
+/// It tells what runs, what waits and what failed, the restarts and the memory, and names each agent that is not as it
+/// should be, with the reason.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  werkpilot status\n  werkpilot status --json | jq .system.statuses")]
 pub struct Args {}
@@ -94,9 +97,7 @@ fn text(overview: &Overview, place: &Place, out: Output) -> String {
     line("queue", &format!("{waiting} waiting, {} of {} workers busy", system.workers_busy, system.workers));
     line("dead letters", &format!("{} ({} since the start)", system.dead_letter_queue_size, system.dead_letters_total));
     line("restarts", &format!("{} in the last hour", system.restarts_last_hour));
-    let memory = &system.memory;
-    let (own, agents, budget) = (bytes(memory.own_mb * MB), bytes(memory.agents_mb * MB), bytes(memory.budget_mb * MB));
-    line("memory", &format!("{own} orchestrator, {agents} agents; {}% of {budget} in use", memory.percent));
+    line("memory", &memory_line(&system.memory));
     if system.paused {
         line("triggers", "paused; `werkpilot resume` lets them work again");
     }
@@ -104,12 +105,24 @@ fn text(overview: &Overview, place: &Place, out: Output) -> String {
     if rows.is_empty() {
         text.push_str("\nNothing needs attention.\n");
     } else {
-        let shown = rows.iter().map(|agent| {
-            vec![agent.name.clone(), agent.status.clone(), agent.reason.clone().unwrap_or_default()]
-        });
-        let _ = write!(text, "\nNeeds attention (`werkpilot why NAME` tells more):\n{}", out.table(&["agent", "status", "reason"], shown));
+        let shown = rows
+            .iter()
+            .map(|agent| vec![agent.name.clone(), agent.status.clone(), agent.reason.clone().unwrap_or_default()]);
+        let _ = write!(
+            text,
+            "\nNeeds attention (`werkpilot why NAME` tells more):\n{}",
+            out.table(&["agent", "status", "reason"], shown)
+        );
     }
     text
+}
+
+fn memory_line(memory: &Memory) -> String {
+    if memory.budget_mb <= 0.0 {
+        return "not looked at yet".to_owned();
+    }
+    let (own, agents, budget) = (bytes(memory.own_mb * MB), bytes(memory.agents_mb * MB), bytes(memory.budget_mb * MB));
+    format!("{own} orchestrator, {agents} agents; {}% of {budget} in use", memory.percent)
 }
 
 fn agents_line(overview: &Overview) -> String {
@@ -122,7 +135,7 @@ fn agents_line(overview: &Overview) -> String {
         .collect();
     parts.sort_by_key(|(status, _)| *status);
     let parts: Vec<String> = parts.into_iter().map(|(_, part)| part).collect();
-    format!("{}: {}", count(overview.agents.len(), "agent"), parts.join(", "))
+    format!("{} in all: {}", overview.agents.len(), parts.join(", "))
 }
 
 fn status(word: &str) -> Option<Status> {
@@ -134,12 +147,7 @@ fn needs_attention(agent: &Agent) -> bool {
     match status(&agent.status) {
         Some(Status::Queued) => agent.kind == "service" && agent.reason.is_some(),
         Some(
-            Status::Running
-            | Status::Idle
-            | Status::Starting
-            | Status::Stopping
-            | Status::Stopped
-            | Status::Disabled,
+            Status::Running | Status::Idle | Status::Starting | Status::Stopping | Status::Stopped | Status::Disabled,
         ) => false,
         _ => true,
     }

@@ -12,9 +12,9 @@ use super::{Context, RegistryOption, load, source};
 use crate::failure::{Code, Failure};
 use crate::output::count;
 
-/// Start the fleet of a registry, and keep it running until SIGTERM, SIGINT or `werkpilot down`.
+/// Start the fleet of a registry, and keep it running.
 ///
-/// Registry and settings are read first; if anything is wrong with them, everything that is wrong is told and nothing is
+/// It runs in the foreground until SIGTERM, SIGINT or `werkpilot down`. Registry and settings are read first; if anything is wrong with them, everything that is wrong is told and nothing is
 /// started (exit code 78). SIGHUP, `werkpilot reload` and a change of the files read them again.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -45,16 +45,19 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let source = source(&context.options, args.registry.registry, &args.set);
     let loaded = load(&source, "; nothing was started")?;
     let options = Options { watch: !args.no_watch };
-    werkpilot::run(&source, loaded, options, started).map_err(|error| failure(&error))?;
+    werkpilot::run(&source, loaded, options, starting).map_err(|error| failure(&error))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn started(summary: &Summary) {
+fn starting(summary: &Summary) {
     if std::io::stdout().is_terminal() {
         // A terminal that was closed meanwhile is no reason to stop the fleet.
         let _ = std::io::Write::write_all(&mut std::io::stdout(), text(summary).as_bytes());
     } else {
-        text(summary).lines().filter(|line| !line.is_empty()).for_each(|line| log::info!(target: "werkpilot", "{line}"));
+        text(summary)
+            .lines()
+            .filter(|line| !line.is_empty())
+            .for_each(|line| log::info!(target: "werkpilot", "{line}"));
     }
 }
 
@@ -84,9 +87,8 @@ fn failure(error: &RunError) -> Failure {
 
 fn code(error: &RunError) -> Code {
     match error {
-        RunError::State(StateError::InUse { .. }) | RunError::Start(StartError::Bind(BindError::AlreadyRunning { .. })) => {
-            Code::Refused
-        }
+        RunError::State(StateError::InUse { .. })
+        | RunError::Start(StartError::Bind(BindError::AlreadyRunning { .. })) => Code::Refused,
         RunError::State(_) | RunError::Log { .. } => Code::CantCreate,
         RunError::Start(StartError::Bind(BindError::NotLoopback { .. })) => Code::Config,
         RunError::Start(StartError::Bind(_)) => Code::Unavailable,

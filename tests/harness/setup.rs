@@ -1,0 +1,176 @@
+//! What an orchestrator is started with: a folder with registry and settings, an environment, limits.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tempfile::TempDir;
+
+use crate::{Outcome, Werkpilot};
+
+/// The variable by which a test knows its processes. Every agent gets it, as it gets all of `LC_*`.
+pub const MARK: &str = "LC_WERKPILOT_TEST";
+
+/// A folder in which an orchestrator can be started.
+#[derive(Debug)]
+pub struct Setup {
+    dir: TempDir,
+    mark: String,
+    environment: Vec<(String, String)>,
+    arguments: Vec<String>,
+    open_files: Option<u32>,
+    listen: String,
+}
+
+impl Setup {
+    /// Writes `registry/<name>` for each of these files, and `werkpilot.toml`.
+    ///
+    /// # Panics
+    /// If they can't be written.
+    pub fn new(registry: &[(&str, &str)], config: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let dir = tempfile::Builder::new().prefix("wp-").tempdir().expect("a temporary folder");
+        let mark = format!("{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let setup = Self {
+            mark,
+            environment: Vec::new(),
+            arguments: Vec::new(),
+            open_files: None,
+            listen: "127.0.0.1:0".to_owned(),
+            dir,
+        };
+        for folder in ["registry", "bin"] {
+            fs::create_dir(setup.dir().join(folder)).expect("a folder");
+        }
+        // Agents find the puppet by its name.
+        std::os::unix::fs::symlink(built("puppet"), setup.dir().join("bin/puppet")).expect("a link");
+        setup.write("werkpilot.toml", config);
+        for (name, text) in registry {
+            setup.write(&format!("registry/{name}"), text);
+        }
+        setup
+    }
+
+    /// Sets a variable of the orchestrator's environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds an argument of `werkpilot up`.
+    #[must_use]
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Lets the orchestrator have so many files open and no more.
+    #[must_use]
+    pub fn open_files(mut self, limit: u32) -> Self {
+        self.open_files = Some(limit);
+        self
+    }
+
+    /// Another address for HTTP than any free port of 127.0.0.1.
+    #[must_use]
+    pub fn listen(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.listen);
+        self
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// `NAME=value`, as every process that the orchestrator starts has it in its environment.
+    pub fn mark(&self) -> String {
+        format!("{MARK}={}", self.mark)
+    }
+
+    /// Writes a file in its folder.
+    ///
+    /// # Panics
+    /// If it can't be written.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.dir().join(path);
+        fs::write(&path, text).unwrap_or_else(|error| panic!("failed to write {}: {error}", path.display()));
+    }
+
+    /// Starts it and waits until the boot is over.
+    pub fn start(self) -> Werkpilot {
+        Werkpilot::booted(self)
+    }
+
+    /// Starts it and waits until it answers, while it boots.
+    pub fn launch(self) -> Werkpilot {
+        Werkpilot::launched(self)
+    }
+
+    /// Runs `werkpilot up` to its end, for one that can't start.
+    ///
+    /// # Panics
+    /// If it can't be run at all.
+    pub fn up(&self) -> Outcome {
+        self.command().output().expect("werkpilot runs").into()
+    }
+
+    /// `werkpilot up`, as this setup wants it.
+    pub(crate) fn command(&self) -> Command {
+        let binary = built("werkpilot");
+        let mut command = match self.open_files {
+            None => Command::new(binary),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", "ulimit -Hn \"$0\" && ulimit -Sn \"$0\" && exec \"$@\"", &limit.to_string()]);
+                shell.arg(binary);
+                shell
+            }
+        };
+        command.args(["up", "--registry", "registry", "--config", "werkpilot.toml", "--state-dir", "state"]);
+        command.args(["--set", &format!("dashboard.listen={}", self.listen)]).args(&self.arguments);
+        self.place(&mut command);
+        command.env(MARK, &self.mark).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// A command of the CLI about this orchestrator.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(built("werkpilot"));
+        command.args(arguments).args(["--state-dir", "state"]);
+        self.place(&mut command);
+        command
+    }
+
+    fn place(&self, command: &mut Command) {
+        let folder = |name: &str| self.dir().join(name);
+        command.current_dir(self.dir()).stdin(Stdio::null()).env_clear();
+        command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", folder("bin").display()));
+        command.env("HOME", self.dir()).env("USER", "tester").env("TMPDIR", self.dir());
+        command.env("LANG", "C.UTF-8").env("TZ", "UTC");
+    }
+
+    /// Where stderr of the orchestrator goes.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.dir().join("stderr")
+    }
+
+    pub(crate) fn append_to(&self, name: &str) -> File {
+        let file = OpenOptions::new().create(true).append(true).open(self.dir().join(name));
+        file.expect("a file in a temporary folder")
+    }
+}
+
+/// A program of this workspace, built with the same profile as the tests: they lie one folder above them.
+fn built(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().expect("a test has a path");
+    let path = tests.ancestors().nth(2).expect("tests lie in target/<profile>/deps").join(name);
+    assert!(
+        path.is_file(),
+        "{} is not built; run `cargo build --workspace` first (`cargo nextest run --workspace` does)",
+        path.display()
+    );
+    path
+}
