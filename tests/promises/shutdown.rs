@@ -115,7 +115,7 @@ fn a_reload_during_the_shutdown_is_left_out_and_does_no_harm() {
     fleet.write("registry/more.toml", "[[agent]]\nname = \"new\"\ncommand = [\"sleep\", \"1000\"]\n");
     fleet.signal(processes::Signal::HUP);
     fleet.wait_for_log("Reload asked for by SIGHUP during shutdown: left out");
-    fleet.cli(&["reload"]).expect(69);
+    fleet.cli(&["reload"]).expect(75);
     assert_eq!(fleet.metrics()["agents"].as_array().map(Vec::len), Some(1));
     fleet.signal(processes::Signal::INT);
     assert!(fleet.wait_for_end().success());

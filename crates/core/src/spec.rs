@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::ids::AgentName;
 use crate::signal::Signal;
+use crate::time::exact;
 
 /// An agent of the registry.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,7 +45,7 @@ pub struct AgentSpec {
     /// What happens to an execution of which nobody can say how it ended.
     pub on_lost: OnLost,
     /// How long it may outlive the orchestrator.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "text")]
     pub orphan_ttl: Duration,
     /// Whether the registry switches it on.
     pub enabled: bool,
@@ -88,8 +89,14 @@ fn names_only<S: serde::Serializer>(set: &BTreeMap<String, String>, serializer: 
     serializer.collect_seq(set.keys())
 }
 
-fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_secs_f64())
+/// As the registry writes durations: `"1m30s"`.
+fn text<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&exact(*duration))
+}
+
+#[expect(clippy::ref_option, reason = "serde's serialize_with takes a reference to the field")]
+fn maybe_text<S: serde::Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(exact).serialize(serializer)
 }
 
 /// Job or service.
@@ -112,14 +119,15 @@ pub struct JobSpec {
     /// Which missed times run after a downtime.
     pub catch_up: CatchUp,
     /// How far back `catch_up` looks.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "text")]
     pub catch_up_window: Duration,
     /// Spread of scheduled times: up to this much, stable per agent.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "text")]
     pub jitter: Duration,
     /// What an unhealthy dependency means for an execution.
     pub on_unhealthy_dependency: OnUnhealthyDependency,
     /// The longest an attempt may take.
+    #[serde(serialize_with = "maybe_text")]
     pub timeout: Option<Duration>,
     /// When and how often a failed attempt is repeated.
     pub retry: Backoff,
@@ -133,6 +141,7 @@ pub struct Triggers {
     /// IANA name of the zone that `schedule` is evaluated in.
     pub timezone: String,
     /// A fixed interval from boot.
+    #[serde(serialize_with = "maybe_text")]
     pub every: Option<Duration>,
     /// A subject of the bus.
     pub subject: Option<String>,
@@ -150,13 +159,14 @@ pub struct ServiceSpec {
     /// How long it waits before; `max` is not used.
     pub backoff: Backoff,
     /// Uptime after which backoff and counters start afresh.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "text")]
     pub healthy_for: Duration,
     /// How we know that it is ready.
     pub ready: Ready,
     /// How we know that it is alive.
     pub health: Option<Health>,
     /// Silence on both outputs for so long counts as unhealthy.
+    #[serde(serialize_with = "maybe_text")]
     pub max_silence: Option<Duration>,
     /// How many processes it consists of.
     pub instances: u16,
@@ -271,12 +281,12 @@ pub struct Backoff {
     /// How many repeats after the first attempt (jobs only).
     pub max: u32,
     /// The first delay.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "text")]
     pub initial: Duration,
     /// At least 1.
     pub factor: f64,
     /// The longest delay.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "text")]
     pub cap: Duration,
     /// Share of the delay, 0 to 1, by which it varies up or down.
     pub jitter: f64,
@@ -307,7 +317,7 @@ pub struct Ready {
     /// The sign.
     pub check: ReadyCheck,
     /// Not ready after this long: ended as timed out.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "text")]
     pub timeout: Duration,
 }
 
@@ -316,7 +326,7 @@ pub struct Ready {
 #[serde(rename_all = "snake_case")]
 pub enum ReadyCheck {
     /// It has lived for so long.
-    After(Duration),
+    After(#[serde(serialize_with = "text")] Duration),
     /// `READY=1` on its notify socket.
     Notify,
     /// A 2xx answer from this `http://` URL.
@@ -335,10 +345,10 @@ pub struct Health {
     /// What is looked at.
     pub probe: Probe,
     /// How often. For `notify` the longest time between two `WATCHDOG=1`.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "text")]
     pub interval: Duration,
     /// How long one probe may take.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "text")]
     pub timeout: Duration,
     /// So many failures in a row make it unhealthy.
     pub failures: u32,
@@ -366,7 +376,7 @@ pub struct StopPolicy {
     /// The polite signal.
     pub signal: Signal,
     /// How long it may take.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "text")]
     pub timeout: Duration,
 }
 

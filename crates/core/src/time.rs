@@ -164,6 +164,23 @@ pub fn human(duration: Duration) -> String {
     }
 }
 
+/// A duration as the registry writes it, to the millisecond: `250ms`, `1m30s`, `90d`.
+pub fn exact(duration: Duration) -> String {
+    const UNITS: [(&str, u128); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+    let mut left = duration.as_millis();
+    if left == 0 {
+        return "0s".to_owned();
+    }
+    let mut text = String::new();
+    for (unit, millis) in UNITS {
+        if left >= millis {
+            text.push_str(&format!("{}{unit}", left / millis));
+            left %= millis;
+        }
+    }
+    text
+}
+
 fn two(secs: u64, big: u64, big_unit: &str, small: u64, small_unit: &str) -> String {
     match secs % big / small {
         0 => format!("{}{big_unit}", secs / big),
@@ -188,6 +205,14 @@ mod tests {
         assert_eq!(time.to_string(), "2023-11-14T22:13:20.123Z");
         let json = serde_json::to_string(&time).unwrap();
         assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), time);
+    }
+
+    #[test]
+    fn durations_are_written_as_the_registry_has_them() {
+        let cases = [(0, "0s"), (250, "250ms"), (90_000, "1m30s"), (7_776_000_000, "90d"), (3_600_001, "1h1ms")];
+        for (millis, text) in cases {
+            assert_eq!(exact(Duration::from_millis(millis)), text);
+        }
     }
 
     #[test]

@@ -174,6 +174,9 @@ impl Reactor {
 
     fn poll_ending(&mut self, now: Instant) {
         let ending = std::mem::take(&mut self.ending);
+        if ending.is_empty() {
+            return;
+        }
         for key in &ending {
             self.reap_rest(*key);
         }

@@ -129,9 +129,10 @@ impl Reactor {
                     self.attend(key, part, event.flags, now);
                 }
             }
+            // Before `settle`: where looking for strays is rationed, those that have waited go first.
+            self.look_after_ending(now);
             self.settle(now);
             self.ring(now);
-            self.look_after_ending(now);
             if let Some(report) = self.try_close(now) {
                 return report;
             }

@@ -133,6 +133,11 @@ pub(crate) fn read_name(fields: &Fields<'_>, report: &mut Report) -> (Option<Age
     };
     let Some(text) = field.text(report) else { return (None, field.span()) };
     match AgentName::new(text) {
+        Ok(name) if name.as_str() == RESERVED => {
+            let fault = field.fault(report, format!("`{RESERVED}` is the name of the orchestrator's own log"));
+            fault.hint("choose another name");
+            (None, field.span())
+        }
         Ok(name) => (Some(name), field.span()),
         Err(error) => {
             let fault = field.fault(report, error.to_string());
@@ -143,6 +148,9 @@ pub(crate) fn read_name(fields: &Fields<'_>, report: &mut Report) -> (Option<Age
         }
     }
 }
+
+/// Its folder under the logs is the orchestrator's.
+const RESERVED: &str = "orchestrator";
 
 /// The text as a name, if little is missing.
 fn as_a_name(text: &str) -> Option<String> {

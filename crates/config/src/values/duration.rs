@@ -72,19 +72,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
 
 /// A duration as it is written in the files: `1h30m`. Parts of a millisecond are dropped.
 pub fn duration_text(duration: Duration) -> String {
-    let mut left = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    if left == 0 {
-        return "0s".to_owned();
-    }
-    let mut text = String::new();
-    for (unit, millis) in UNITS {
-        if left >= millis {
-            text.push_str(&(left / millis).to_string());
-            text.push_str(unit);
-            left %= millis;
-        }
-    }
-    text
+    werkpilot_core::time::exact(duration)
 }
 
 /// Reads a duration from a field.

@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use world::{Story, World};
 
 /// Few enough for a test run of some seconds. `SIM_SEEDS=2000` now and then finds what only one in a thousand meets.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 300;
 
 #[expect(clippy::disallowed_methods, reason = "a test may be told which seed to run")]
 fn asked(name: &str) -> Option<u64> {

@@ -31,6 +31,8 @@ struct Run {
     started: bool,
     forced: bool,
     automatic: bool,
+    /// The how-manieth execution it is.
+    order: usize,
 }
 
 /// What the dispatcher was told of an agent.
@@ -159,7 +161,8 @@ impl Model {
                 let agent = index_of(agent);
                 let trial = self.standings[agent.slot()].gate == Gate::HalfOpen;
                 let (forced, automatic) = (trigger.is_forced(), trial && !trigger.is_explicit());
-                let new = Run { agent, at: Where::Waits, started: false, forced, automatic };
+                let order = self.runs.len();
+                let new = Run { agent, at: Where::Waits, started: false, forced, automatic, order };
                 assert!(self.runs.insert(*run, new).is_none(), "each execution is queued once");
                 self.live.insert(*run);
             }
@@ -173,10 +176,9 @@ impl Model {
                     assert!(matches!(end, End::Skipped | End::Refused), "{end} without having been queued");
                 }
                 let agent = index_of(agent);
-                let entry = self.runs.entry(*run);
-                let forced = false;
-                entry.or_insert(Run { agent, at: Where::Waits, started: false, forced, automatic: false }).at =
-                    Where::Ended(*end);
+                let (at, order) = (Where::Ended(*end), self.runs.len());
+                let unaccepted = Run { agent, at, started: false, forced: false, automatic: false, order };
+                self.runs.entry(*run).or_insert(unaccepted).at = at;
                 self.live.remove(run);
                 *self.ends.entry(end.as_str()).or_default() += 1;
                 let standing = &mut self.standings[agent.slot()];
@@ -308,12 +310,14 @@ impl Model {
     fn check_that_nothing_startable_waits(&mut self, now: Moment) {
         let free = self.running() < self.limits.workers as usize;
         let room = self.has_room(now);
-        // Of each agent: how many of its live executions were started, and how many do not run.
-        let mut crowd = vec![(0, 0); self.standings.len()];
+        // Of each agent: how many of its live executions were started, and which of those that wait came first.
+        let mut crowd = vec![(0, usize::MAX); self.standings.len()];
         for run in self.live.iter().map(|id| &self.runs[id]) {
-            let (started, waiting) = &mut crowd[run.agent.slot()];
+            let (started, first) = &mut crowd[run.agent.slot()];
             *started += u32::from(run.started);
-            *waiting += u32::from(run.at != Where::Runs);
+            if run.at != Where::Runs {
+                *first = run.order.min(*first);
+            }
         }
         let mut parked = [("previous", 0), ("dependencies", 0), ("room", 0)];
         for id in &self.live {
@@ -323,7 +327,7 @@ impl Model {
             }
             let profile = self.profile(run.agent);
             let name = &profile.name;
-            let (started, waiting) = crowd[run.agent.slot()];
+            let (started, first) = crowd[run.agent.slot()];
             let blocked = profile.overlap != Overlap::Allow && started > u32::from(run.started);
             let well = run.forced || self.is_well(run.agent);
             let starved = run.automatic && !room;
@@ -336,8 +340,8 @@ impl Model {
             } else if starved {
                 parked[2].1 += 1;
             }
-            // One that waits for its turn behind another that waits is not startable itself.
-            let first = waiting == 1;
+            // One that waits behind another of the same agent is not to overtake it.
+            let first = profile.overlap == Overlap::Allow || run.order == first;
             assert!(!(free && !blocked && well && !starved && first), "{name} could start and does not");
         }
         for ((agent, instance), (automatic, force)) in &self.wanted {

@@ -121,7 +121,8 @@ impl AgentActor {
                 {
                     slot.restarts += 1;
                 }
-                if matches!(event, Fact::AgentStopped { forced: true, .. }) && self.house.phase.get() == HousePhase::ShuttingDown
+                if matches!(event, Fact::AgentStopped { forced: true, .. })
+                    && self.house.phase.get() == HousePhase::ShuttingDown
                 {
                     posts.shutdown.tell(EndedByForce(self.index));
                 }

@@ -18,6 +18,8 @@ use crate::server::Shared;
 const LINES: usize = 100;
 /// The most that are looked back; each has up to 16 KiB.
 const MAX_LINES: usize = 10_000;
+/// How long a follower may still be served when the server stops: for the last lines of a shutdown.
+const LAST_LOOK: Duration = Duration::from_millis(40);
 /// How often a follower's log is looked at: well under what people notice, and cheap, as nothing is read but a length.
 const INTERVAL: Duration = Duration::from_millis(250);
 
@@ -46,6 +48,8 @@ struct Line<'a> {
 /// The last lines, and, with `follow`, those to come.
 pub(crate) async fn show(
     shared: Data<Shared>,
+    /// The server stops, and that has been noticed.
+    stopping: bool,
     name: Path<String>,
     wish: Query<Wish>,
     request: HttpRequest,
@@ -62,9 +66,20 @@ pub(crate) async fn show(
     if !wish.follow {
         return Ok(answer.body(render(&lines)));
     }
-    let follower = Follower { handle: shared.handle.clone(), agent, run: wish.run, position };
+    let stopping = shared.clone();
+    let follower = Follower {
+        handle: shared.handle.clone(),
+        shared: shared.clone(),
+        stopping: false,
+        agent,
+        run: wish.run,
+        position,
+    };
     let first = stream::iter((!lines.is_empty()).then(|| Ok::<_, ControlError>(render(&lines))));
-    let body = first.chain(follower.stream()).take_until(Box::pin(shared.stopped()));
+    let body = first.chain(follower.stream()).take_until(Box::pin(async move {
+        stopping.stopped().await;
+        tokio::time::sleep(LAST_LOOK).await;
+    }));
     Ok(answer.streaming(body))
 }
 
@@ -85,6 +100,7 @@ fn render(lines: &[LogLine]) -> Bytes {
 /// Reads on as the log grows. It looks only when the client has taken what came before.
 struct Follower {
     handle: Handle,
+    shared: Data<Shared>,
     agent: String,
     run: Option<RunId>,
     position: LogPosition,
@@ -114,7 +130,11 @@ impl Follower {
                 return Ok(render(&lines));
             }
             if !moved {
-                tokio::time::sleep(INTERVAL).await;
+                // When the server stops, what was written meanwhile is looked for once more.
+                tokio::select! {
+                    () = tokio::time::sleep(INTERVAL) => {}
+                    () = self.shared.stopped(), if !self.stopping => self.stopping = true,
+                }
             }
         }
     }
