@@ -199,8 +199,10 @@ impl Werkpilot {
     pub fn wait_for_status(&self, name: &str, wanted: &str) {
         let mut last = String::new();
         let reached = wait::look(PATIENCE, || {
-            last = self.status(name);
-            (last == wanted).then_some(())
+            // One that a reload brings is not there yet.
+            let agent = self.request("GET", &format!("/api/v1/agents/{name}"), None).json();
+            last = agent["status"].to_string();
+            (agent["status"] == wanted).then_some(())
         });
         assert!(reached.is_some(), "{name} is {last} and does not become {wanted}");
     }

@@ -14,11 +14,11 @@ const STEPS: [&str; 6] = [
     "[6/6] Final cleanup...",
 ];
 
-/// The lines of the log about the shutdown, without their times.
+/// The lines of the log, without time and weight.
 fn told(fleet: &Werkpilot) -> Vec<String> {
     let log = fleet.log_text();
     let lines = log.lines().filter_map(|line| Some(line.split_once(' ')?.1.split_once(' ')?.1.trim().to_owned()));
-    lines.skip_while(|line| !line.starts_with("Shutdown started")).collect()
+    lines.collect()
 }
 
 fn steps(lines: &[String]) -> Vec<&str> {

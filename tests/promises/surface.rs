@@ -215,7 +215,7 @@ fn the_cli_speaks_to_people_and_to_programs() {
     assert!(mistyped.err.contains("did you mean agent-db?"), "{}", mistyped.err);
     fleet.cli(&["dlq", "show", "4711"]).expect(66);
     fleet.cli(&["no-such-command"]).expect(64);
-    fleet.cli(&["run", "agent-db"]).expect(75);
+    fleet.cli(&["run", "agent-db"]).expect(64);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use werkpilot_core::dispatcher::{Admission, Request};
 use werkpilot_core::settings::Settings;
-use werkpilot_core::spec::{AgentSpec, Dependency, Overlap, Program};
+use werkpilot_core::spec::{AgentSpec, Condition, Dependency, Overlap, Program};
 use werkpilot_core::trigger::Trigger;
 use werkpilot_runtime::Handle;
 use werkpilot_runtime::work::queue::Admit;
@@ -45,7 +45,7 @@ pub fn ours(runs: usize, at_once: usize) {
     job.job_mut().expect("a job").overlap = Overlap::Allow;
     // A healthy dependency, so that the check has something to look at.
     let before = AgentSpec::job_named(name("before"), Program::Command(vec!["/bin/true".to_owned()]));
-    job.dependencies = vec![Dependency { agent: name("before"), condition: Default::default() }];
+    job.dependencies = vec![Dependency { agent: name("before"), condition: Condition::Healthy }];
     with_fleet(vec![before, job], Settings::default(), |handle| async move {
         let index = loop {
             let found = handle.consult(|house| house.directory.borrow().find("true")).await.expect("an answer");

@@ -1,4 +1,4 @@
-//! From kill -9 of a service without backoff to the main() of its successor.
+//! From kill -9 of a service without backoff to the `main()` of its successor.
 
 use std::fs::File;
 use std::io::Read;

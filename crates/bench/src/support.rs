@@ -50,7 +50,7 @@ pub fn time(nanos: f64) -> String {
     }
 }
 
-/// CLOCK_MONOTONIC in nanoseconds, as the C side reads it.
+/// `CLOCK_MONOTONIC` in nanoseconds, as the C side reads it.
 pub fn monotonic() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)

@@ -321,6 +321,7 @@ pub enum Weight {
 }
 
 impl fmt::Display for Event {
+    #[expect(clippy::too_many_lines, reason = "one line of text per event, side by side, reads best")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AgentStarted { agent, pid, attempt, .. } if *attempt > 1 => {

@@ -166,6 +166,8 @@ pub fn human(duration: Duration) -> String {
 
 /// A duration as the registry writes it, to the millisecond: `250ms`, `1m30s`, `90d`.
 pub fn exact(duration: Duration) -> String {
+    use std::fmt::Write;
+
     const UNITS: [(&str, u128); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
     let mut left = duration.as_millis();
     if left == 0 {
@@ -174,7 +176,7 @@ pub fn exact(duration: Duration) -> String {
     let mut text = String::new();
     for (unit, millis) in UNITS {
         if left >= millis {
-            text.push_str(&format!("{}{unit}", left / millis));
+            let _ = write!(text, "{}{unit}", left / millis);
             left %= millis;
         }
     }

@@ -34,7 +34,7 @@ use crate::work::queue::{Admit, Tell};
 /// than this means that the orchestrator hangs.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Reading the files of ten thousand agents takes a second or two on a slow disk.
-const RELOAD: Duration = Duration::from_secs(60);
+const RELOAD: Duration = Duration::from_mins(1);
 
 /// How often, and how far apart, an agent's actor that is not there is looked for: longer than its supervisor's delays
 /// after a death.
@@ -46,7 +46,7 @@ const VACANCY_PAUSE: Duration = Duration::from_millis(25);
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// There is no such agent.
-    #[error("there is no agent {name}{}", did_you_mean(.suggestion))]
+    #[error("there is no agent {name}{}", did_you_mean(.suggestion.as_ref()))]
     UnknownAgent {
         /// What was asked for.
         name: String,
@@ -88,8 +88,8 @@ pub enum ControlError {
     Unavailable(#[from] Unavailable),
 }
 
-fn did_you_mean(suggestion: &Option<String>) -> String {
-    suggestion.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default()
+fn did_you_mean(suggestion: Option<&String>) -> String {
+    suggestion.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
 
 /// A request for a manual execution.

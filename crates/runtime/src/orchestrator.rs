@@ -96,23 +96,22 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
     supervision::install_panic_hook();
     let settings = options.loaded.settings;
     let logs_dir = options.state_dir.join("logs");
-    let (host, hands, events) = match options.hands {
-        Some(hands) => (None, hands, None),
-        None => {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            let host_options = process::HostOptions {
-                logs_dir: logs_dir.clone(),
-                runtime_dir: options.runtime_dir,
-                state_dir: Some(options.state_dir.clone()),
-                logs: settings.logs.clone(),
-            };
-            let sink = Box::new(move |event| {
-                // After the end of the arbiter nobody wants to know.
-                let _ = sender.send(event);
-            });
-            let host = Arc::new(process::Host::start(host_options, sink).map_err(StartError::Host)?);
-            (Some(host.clone()), Box::new(RealHands::new(host)) as Box<dyn Hands>, Some(receiver))
-        }
+    let (host, hands, events) = if let Some(hands) = options.hands {
+        (None, hands, None)
+    } else {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let host_options = process::HostOptions {
+            logs_dir: logs_dir.clone(),
+            runtime_dir: options.runtime_dir,
+            state_dir: Some(options.state_dir.clone()),
+            logs: settings.logs.clone(),
+        };
+        let sink = Box::new(move |event| {
+            // After the end of the arbiter nobody wants to know.
+            let _ = sender.send(event);
+        });
+        let host = Arc::new(process::Host::start(host_options, sink).map_err(StartError::Host)?);
+        (Some(host.clone()), Box::new(RealHands::new(host)) as Box<dyn Hands>, Some(receiver))
     };
     let seed = fresh_seed();
     let workers = effective_workers(&settings.queue);

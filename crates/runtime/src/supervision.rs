@@ -15,7 +15,7 @@ use werkpilot_core::time::Moment;
 /// enough to tell it from bad luck.
 pub const INTENSITY: u32 = 5;
 /// The window of [`INTENSITY`].
-pub const PERIOD: Duration = Duration::from_secs(60);
+pub const PERIOD: Duration = Duration::from_mins(1);
 
 thread_local! {
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };

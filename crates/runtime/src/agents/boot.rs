@@ -83,7 +83,7 @@ impl BootActor {
         ctx.cancel_future(self.alarm);
         if let Some(at) = deadline {
             self.alarm = ctx.run_later(at.since(self.house.clock.steady()), |this, ctx| {
-                this.drive(BootEvent::DeadlineReached, ctx)
+                this.drive(BootEvent::DeadlineReached, ctx);
             });
         }
     }

@@ -230,8 +230,8 @@ impl Handler<Reload> for Reloader {
             log::info!(target: "werkpilot", "Reload asked for by {by} during shutdown: left out");
             return Box::pin(actix::fut::ready(Err(ReloadError::ShuttingDown)));
         }
-        let loader = self.house.loader.clone();
-        let reading = tokio::task::spawn_blocking(move || loader());
+        let read_files = self.house.loader.clone();
+        let reading = tokio::task::spawn_blocking(move || read_files());
         Box::pin(reading.into_actor(self).map(move |read, this, _| {
             let read = read.unwrap_or_else(|error| Err(LoadFault::one(format!("failed to read the files: {error}"))));
             match read {

@@ -134,7 +134,7 @@ impl ShutdownActor {
         ctx.cancel_future(self.alarm);
         if let Some(at) = deadline {
             self.alarm = ctx.run_later(at.since(self.house.clock.steady()), |this, ctx| {
-                this.drive(ShutdownEvent::DeadlineReached, ctx)
+                this.drive(ShutdownEvent::DeadlineReached, ctx);
             });
         }
     }
@@ -168,10 +168,10 @@ impl ShutdownActor {
             }
             Step::WaitForAgents | Step::TerminateAgents => {}
             Step::StopDashboard => {
-                let stop = self.stop_servers.take();
+                let servers = self.stop_servers.take();
                 let stopping = async move {
-                    if let Some(stop) = stop
-                        && tokio::time::timeout(SERVER_STOP, stop()).await.is_err()
+                    if let Some(close) = servers
+                        && tokio::time::timeout(SERVER_STOP, close()).await.is_err()
                     {
                         log::warn!("the HTTP server did not stop within {SERVER_STOP:?}");
                     }

@@ -55,10 +55,13 @@ impl<T: Send + 'static> Message for Consult<T> {
     type Result = T;
 }
 
+/// Starts an actor that tells the root of its end.
+type StartChild = Box<dyn Fn(&Rc<House>, ExitNotice)>;
+
 /// One child: how it is started.
 struct Child {
     name: String,
-    start: Box<dyn Fn(&Rc<House>, ExitNotice)>,
+    start: StartChild,
     deaths: Intensity,
 }
 
@@ -102,7 +105,7 @@ impl Supervisor {
         child!("reload", reload, Reloader);
     }
 
-    fn employ(&mut self, name: String, start: Box<dyn Fn(&Rc<House>, ExitNotice)>, ctx: &mut Context<Self>) {
+    fn employ(&mut self, name: String, start: StartChild, ctx: &mut Context<Self>) {
         let notice = ExitNotice::new(ctx.address().recipient(), self.children.len());
         start(&self.house, notice);
         self.children.push(Child { name, start, deaths: Intensity::default() });
@@ -286,22 +289,19 @@ impl Handler<ActorGone> for Supervisor {
         let now = self.house.clock.steady();
         let Some(child) = self.children.get_mut(gone.child) else { return };
         let actor = child.name.clone();
-        match child.deaths.on_death(now) {
-            Some(delay) => {
-                // At once, so that the event log itself hears of its own death from its successor.
-                if delay.is_zero() {
-                    self.start_again(gone.child, ctx);
-                } else {
-                    ctx.run_later(delay, move |this, ctx| this.start_again(gone.child, ctx));
-                }
-                self.house.emit(Event::ActorDied { actor, message, restarted: true });
-            }
-            None => {
-                log::error!("actor {actor} died too often: {message}");
-                self.house.emit(Event::ActorDied { actor: actor.clone(), message, restarted: false });
-                let reason = format!("actor {actor} can't be kept alive");
-                self.house.posts.shutdown.tell(BeginShutdown { reason });
-            }
+        let Some(delay) = child.deaths.on_death(now) else {
+            log::error!("actor {actor} died too often: {message}");
+            let reason = format!("actor {actor} can't be kept alive");
+            self.house.emit(Event::ActorDied { actor, message, restarted: false });
+            self.house.posts.shutdown.tell(BeginShutdown { reason });
+            return;
+        };
+        // At once, so that the event log itself hears of its own death from its successor.
+        if delay.is_zero() {
+            self.start_again(gone.child, ctx);
+        } else {
+            ctx.run_later(delay, move |this, ctx| this.start_again(gone.child, ctx));
         }
+        self.house.emit(Event::ActorDied { actor, message, restarted: true });
     }
 }

@@ -73,7 +73,7 @@ impl ScheduleActor {
         ctx.cancel_future(self.alarm);
         let now = self.house.now();
         if let Some(at) = self.house.timetable.borrow().next_deadline(now) {
-            self.alarm = ctx.run_later(at.since(now.steady), |this, ctx| this.look(ctx));
+            self.alarm = ctx.run_later(at.since(now.steady), Self::look);
         }
     }
 }

@@ -150,7 +150,7 @@ fn write_to_log(event: &Event, weight: Weight) {
     if log::log_enabled!(target: "werkpilot", level) {
         match event.agent() {
             Some(agent) => {
-                log::log!(target: "werkpilot", level, topic = event.topic(), agent = agent.as_str(); "{event}")
+                log::log!(target: "werkpilot", level, topic = event.topic(), agent = agent.as_str(); "{event}");
             }
             None => log::log!(target: "werkpilot", level, topic = event.topic(); "{event}"),
         }

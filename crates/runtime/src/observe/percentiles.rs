@@ -49,7 +49,7 @@ impl Samples {
 
     /// Waiting times of the last hour.
     pub fn waiting(&self, now: Moment) -> Summary {
-        self.waiting.merged(Duration::from_secs(3_600), now)
+        self.waiting.merged(Duration::from_hours(1), now)
     }
 }
 

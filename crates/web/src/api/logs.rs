@@ -48,8 +48,6 @@ struct Line<'a> {
 /// The last lines, and, with `follow`, those to come.
 pub(crate) async fn show(
     shared: Data<Shared>,
-    /// The server stops, and that has been noticed.
-    stopping: bool,
     name: Path<String>,
     wish: Query<Wish>,
     request: HttpRequest,
@@ -101,6 +99,8 @@ fn render(lines: &[LogLine]) -> Bytes {
 struct Follower {
     handle: Handle,
     shared: Data<Shared>,
+    /// The server stops, and that has been noticed.
+    stopping: bool,
     agent: String,
     run: Option<RunId>,
     position: LogPosition,
