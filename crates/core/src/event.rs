@@ -339,6 +339,9 @@ impl fmt::Display for Event {
             Self::AgentFailed { agent, attempt, exit, .. } => {
                 write!(f, "Agent \"{agent}\" failed (attempt {attempt}): {exit}")
             }
+            Self::AgentRestarting { agent, count: 0, reason, .. } => {
+                write!(f, "Agent \"{agent}\" is being restarted: {reason}")
+            }
             Self::AgentRestarting { agent, count, delay, reason, .. } => {
                 write!(f, "Agent \"{agent}\" starts again in {} (number {count}): {reason}", human(*delay))
             }

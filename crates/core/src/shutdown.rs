@@ -75,7 +75,12 @@ pub enum ShutdownEvent {
     /// The first signal.
     Begin,
     /// The last process of this agent has ended.
-    AgentEnded(AgentIndex),
+    AgentEnded {
+        /// Which agent.
+        agent: AgentIndex,
+        /// Whether SIGKILL was needed: for a service that ignored the stop signal of step 3, say.
+        forced: bool,
+    },
     /// Another signal: no more patience.
     SecondSignal,
     /// The deadline that was asked for.
@@ -101,9 +106,9 @@ pub enum ShutdownAction {
 /// How it went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShutdownSummary {
-    /// Who ended before step 4, in the order in which they ended.
+    /// Who ended before step 4 without SIGKILL, in the order in which they ended.
     pub graceful: Vec<AgentIndex>,
-    /// Who was still alive when step 4 began.
+    /// Whom SIGKILL had to end before, and who was still alive when step 4 began.
     pub forced: Vec<AgentIndex>,
     /// From the first signal to the end.
     pub took: Duration,
@@ -189,18 +194,18 @@ impl Shutdown {
             (State::Working(Step::StopDashboard), E::StepDone(Step::StopDashboard)) => self.work(Step::Cleanup, out),
             (State::Working(Step::Cleanup), E::StepDone(Step::Cleanup)) => self.finish(now, out),
 
-            (State::NotBegun | State::Working(Step::StopCron | Step::StopHealth), E::AgentEnded(agent)) => {
-                self.ended_well(agent);
+            (State::NotBegun | State::Working(Step::StopCron | Step::StopHealth), E::AgentEnded { agent, forced }) => {
+                self.ended(agent, forced);
             }
-            (State::Waiting { .. }, E::AgentEnded(agent)) => {
-                for free in self.ended_well(agent) {
+            (State::Waiting { .. }, E::AgentEnded { agent, forced }) => {
+                for free in self.ended(agent, forced) {
                     self.stop(free, out);
                 }
                 if self.alive.is_empty() {
                     self.terminate(now, out);
                 }
             }
-            (State::Terminating { .. }, E::AgentEnded(agent)) => {
+            (State::Terminating { .. }, E::AgentEnded { agent, .. }) => {
                 self.alive.remove(&agent);
                 if self.alive.is_empty() {
                     self.work(Step::StopDashboard, out);
@@ -216,7 +221,7 @@ impl Shutdown {
             }
             // Twice, too early or too late: a step's work that a second signal overtook, a third signal, the end of an
             // agent that step 4 gave up on, a deadline of a step that is over.
-            (_, E::Begin | E::StepDone(_) | E::DeadlineReached | E::SecondSignal | E::AgentEnded(_)) => {}
+            (_, E::Begin | E::StepDone(_) | E::DeadlineReached | E::SecondSignal | E::AgentEnded { .. }) => {}
         }
     }
 
@@ -267,12 +272,13 @@ impl Shutdown {
     fn terminate(&mut self, now: Moment, out: &mut Vec<ShutdownAction>) {
         out.push(ShutdownAction::EnterStep(Step::TerminateAgents));
         self.to_stop.clear();
-        self.summary.forced = self.alive.keys().copied().collect();
+        let alive: Vec<AgentIndex> = self.alive.keys().copied().collect();
+        self.summary.forced.extend(&alive);
         let Some(longest) = self.alive.values().map(|agent| agent.stop_timeout).max() else {
             return self.work(Step::StopDashboard, out);
         };
         self.state = State::Terminating { until: now + longest + KILLED_WITHIN };
-        out.push(ShutdownAction::TerminateAll(self.summary.forced.clone()));
+        out.push(ShutdownAction::TerminateAll(alive));
     }
 
     fn finish(&mut self, now: Moment, out: &mut Vec<ShutdownAction>) {
@@ -301,10 +307,11 @@ impl Shutdown {
     }
 
     /// Notes the end of an agent before step 4; answers the services that nobody depends on any more.
-    fn ended_well(&mut self, agent: AgentIndex) -> Vec<AgentIndex> {
+    fn ended(&mut self, agent: AgentIndex, forced: bool) -> Vec<AgentIndex> {
         let Some(ended) = self.alive.remove(&agent) else { return Vec::new() };
         self.to_stop.remove(&(ended.stop_timeout, agent));
-        self.summary.graceful.push(agent);
+        let list = if forced { &mut self.summary.forced } else { &mut self.summary.graceful };
+        list.push(agent);
         let mut free = ended.dependencies;
         free.retain(|service| match self.alive.get_mut(service) {
             Some(running) => {

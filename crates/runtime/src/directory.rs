@@ -38,6 +38,8 @@ pub struct Slot {
     pub processes: Vec<LiveProcess>,
     /// Restarts and retries since boot.
     pub restarts: u64,
+    /// Whether one of its processes needed SIGKILL since the shutdown began.
+    pub forced: bool,
     /// The last probe of its health.
     pub last_health_check: Option<(Timestamp, Result<(), String>)>,
     addr: Option<Addr<AgentActor>>,
@@ -70,6 +72,7 @@ impl Directory {
             machine: Rc::new(RefCell::new(machine)),
             processes: Vec::new(),
             restarts: 0,
+            forced: false,
             last_health_check: None,
             addr: None,
             undelivered: Vec::new(),

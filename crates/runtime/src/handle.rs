@@ -54,8 +54,13 @@ pub enum ControlError {
         suggestion: Option<String>,
     },
     /// There is neither an agent nor a remembered execution of this name.
-    #[error("there is no agent and no remembered execution {0}")]
-    UnknownSubject(String),
+    #[error("there is no agent and no remembered execution {name}{}", did_you_mean(.suggestion.as_ref()))]
+    UnknownSubject {
+        /// What was asked for.
+        name: String,
+        /// What may have been meant.
+        suggestion: Option<String>,
+    },
     /// There is no such execution any more.
     #[error("there is no live execution {0}")]
     UnknownRun(RunId),
@@ -213,7 +218,13 @@ impl Handle {
     pub async fn why(&self, subject: &str) -> Result<Why, ControlError> {
         let wanted = subject.to_owned();
         let why = self.consult(move |house| crate::why::why(house, &wanted)).await?;
-        why.ok_or_else(|| ControlError::UnknownSubject(subject.to_owned()))
+        match why {
+            Some(why) => Ok(why),
+            None => {
+                let (name, suggestion) = (subject.to_owned(), self.nearest(subject).await);
+                Err(ControlError::UnknownSubject { name, suggestion })
+            }
+        }
     }
 
     /// The dependency graph, drawn by one of the graph's renderers.
@@ -382,12 +393,17 @@ impl Handle {
     }
 
     async fn unknown_agent(&self, name: &str) -> ControlError {
+        ControlError::UnknownAgent { name: name.to_owned(), suggestion: self.nearest(name).await }
+    }
+
+    /// The agent that may have been meant.
+    async fn nearest(&self, name: &str) -> Option<String> {
         let wanted = name.to_owned();
         let nearest = self.consult(move |house| {
             let directory = house.directory.borrow();
             werkpilot_core::suggest::closest(&wanted, directory.names().map(AgentName::as_str)).map(ToOwned::to_owned)
         });
-        ControlError::UnknownAgent { name: name.to_owned(), suggestion: nearest.await.ok().flatten() }
+        nearest.await.ok().flatten()
     }
 }
 

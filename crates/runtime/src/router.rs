@@ -9,7 +9,7 @@ use werkpilot_core::reason::Reason;
 use werkpilot_process::{ProcessEvent, WaitStatus};
 
 use crate::hands::{KeyOf, key_of};
-use crate::house::House;
+use crate::house::{House, HousePhase};
 use crate::observe::prober::ProbeEnded;
 
 /// How many events are taken per wake-up; more wait for the next turn, so that other actors get theirs.
@@ -59,6 +59,11 @@ fn route_to_agent(house: &House, process: werkpilot_core::agent::ProcessKey, eve
         }
         ProcessEvent::Exited { report, .. } => {
             forget(&mut directory, process);
+            if let Some(slot) =
+                directory.get_mut(process.agent).filter(|_| house.phase.get() == HousePhase::ShuttingDown)
+            {
+                slot.forced |= report.forced;
+            }
             let exit = match report.status {
                 WaitStatus::Code(0) => Exit::Clean,
                 WaitStatus::Code(code) => Exit::Code(code),

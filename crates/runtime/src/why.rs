@@ -135,6 +135,9 @@ fn next_of_agent(house: &House, index: AgentIndex, slot: &Slot, status: Status) 
     if status.is_disabled() {
         return Some(format!("nothing, until `werkpilot enable {}`", slot.name));
     }
+    if status == Status::Stopped {
+        return Some(format!("nothing, until `werkpilot start {}`", slot.name));
+    }
     let next = house.timetable.borrow().next_of(index, now)?;
     Some(format!("due at {} (in {})", next.at, human(next.at.since(now.wall))))
 }

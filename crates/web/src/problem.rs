@@ -92,7 +92,7 @@ impl From<ControlError> for Problem {
         let text = error.to_string();
         let (status, kind) = match &error {
             ControlError::UnknownAgent { .. } => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-agent"),
-            ControlError::UnknownSubject(_) => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-subject"),
+            ControlError::UnknownSubject { .. } => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-subject"),
             ControlError::UnknownRun(_) => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-run"),
             ControlError::UnknownDeadLetter(_) => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-dead-letter"),
             ControlError::NotAJob(_) => (StatusCode::CONFLICT, "urn:werkpilot:not-a-job"),

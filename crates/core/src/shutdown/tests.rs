@@ -19,7 +19,7 @@ fn agents(indexes: &[u32]) -> Vec<AgentIndex> {
 }
 
 fn ended(agent: u32) -> ShutdownEvent {
-    ShutdownEvent::AgentEnded(AgentIndex(agent))
+    ShutdownEvent::AgentEnded { agent: AgentIndex(agent), forced: false }
 }
 
 fn stop(agent: u32) -> ShutdownAction {
@@ -251,4 +251,24 @@ proptest! {
             prop_assert_eq!(steps.len(), 6);
         }
     }
+}
+
+#[test]
+fn a_service_that_needed_sigkill_in_step_3_was_forced() {
+    let service = RunningService { agent: AgentIndex(1), stop_timeout: Duration::from_secs(1), dependents: Vec::new() };
+    let mut shutdown = Shutdown::new(&[], &[service], Duration::from_secs(30));
+    let mut out = Vec::new();
+    let events = [
+        ShutdownEvent::Begin,
+        ShutdownEvent::StepDone(Step::StopCron),
+        ShutdownEvent::StepDone(Step::StopHealth),
+        ShutdownEvent::AgentEnded { agent: AgentIndex(1), forced: true },
+        ShutdownEvent::StepDone(Step::StopDashboard),
+        ShutdownEvent::StepDone(Step::Cleanup),
+    ];
+    for event in events {
+        shutdown.on(event, Moment::ZERO, &mut out);
+    }
+    let summary = ShutdownSummary { forced: vec![AgentIndex(1)], ..ShutdownSummary::default() };
+    assert_eq!(out.last(), Some(&ShutdownAction::Finished(summary)));
 }

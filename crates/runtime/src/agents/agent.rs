@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use actix::prelude::*;
 use werkpilot_core::agent::{Action, Agent, Command, Event, ProcessEnd, ProcessKey};
+use werkpilot_core::dispatcher::{Ended, Event as ToDispatcher};
 use werkpilot_core::event::Event as Fact;
 use werkpilot_core::exit::Exit;
 use werkpilot_core::ids::AgentIndex;
@@ -153,8 +154,16 @@ impl AgentActor {
         });
     }
 
-    /// After a death of this actor the end of a process may have been lost with its mailbox.
+    /// After a death of this actor the end of a process, or a grant, may have been lost with its mailbox.
     fn reconcile(&mut self, ctx: &mut Context<Self>) {
+        let granted: Vec<_> = {
+            let (dispatcher, machine) = (self.house.dispatcher.borrow(), self.machine.borrow());
+            let mine = dispatcher.running_keys().into_iter().filter(|(agent, _)| *agent == self.index);
+            mine.map(|(_, key)| key).filter(|key| !machine.holds(*key)).collect()
+        };
+        for key in granted {
+            self.house.posts.queue.tell(Tell(ToDispatcher::Ended(Box::new(Ended::lost(key)))));
+        }
         let known: Vec<ProcessKey> = {
             let directory = self.house.directory.borrow();
             directory.get(self.index).map(|slot| slot.processes.iter().map(|p| p.key).collect()).unwrap_or_default()

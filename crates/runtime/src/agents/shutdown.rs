@@ -241,7 +241,8 @@ impl Handler<SetStopServers> for ShutdownActor {
 impl Handler<AgentEnded> for ShutdownActor {
     type Result = ();
     fn handle(&mut self, AgentEnded(agent): AgentEnded, ctx: &mut Self::Context) {
-        self.drive(ShutdownEvent::AgentEnded(agent), ctx);
+        let forced = self.house.directory.borrow().get(agent).is_some_and(|slot| slot.forced);
+        self.drive(ShutdownEvent::AgentEnded { agent, forced }, ctx);
     }
 }
 

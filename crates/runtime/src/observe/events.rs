@@ -1,7 +1,7 @@
 //! The event log: gives every fact its number, writes it to the log, counts it, keeps the last ones, and wakes who
 //! waits for an execution's end.
 //!
-//! Invariant: numbers have no gaps; the book holds the last [`KEPT`] facts and the last [`ENDS_KEPT`] ends.
+//! Invariant: numbers have no gaps; the book holds the last `KEPT` facts and the last `ENDS_KEPT` ends.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! The prober: looks whether services are ready, and afterwards whether they are well. Each probe is a future of its
 //! own with a time-out; the actor only plans and judges.
 //!
-//! Invariant: at most [`AT_ONCE`] health probes are in flight, and at most one per process.
+//! Invariant: at most `AT_ONCE` health probes are in flight, and at most one per process.
 
 use std::collections::HashMap;
 use std::rc::Rc;

@@ -101,9 +101,9 @@ pub(crate) async fn wait(
 /// Nobody waits for ever for what never was.
 async fn known(shared: &Shared, run: RunId) -> Result<(), Problem> {
     let subject = run.to_string();
-    if let Err(ControlError::UnknownSubject(_)) = shared.handle.why(&subject).await {
+    if let Err(ControlError::UnknownSubject { .. }) = shared.handle.why(&subject).await {
         tokio::time::sleep(SETTLING).await;
-        if let Err(ControlError::UnknownSubject(_)) = shared.handle.why(&subject).await {
+        if let Err(ControlError::UnknownSubject { .. }) = shared.handle.why(&subject).await {
             let text = format!("there is no live or remembered execution {run}");
             return Err(Problem::new(StatusCode::NOT_FOUND, text));
         }
