@@ -46,6 +46,14 @@ impl Answer {
 /// How long an answer may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A `GET` of another server than the orchestrator.
+///
+/// # Errors
+/// If there is no answer.
+pub fn fetch(stream: impl Read + Write, path: &str) -> io::Result<Answer> {
+    exchange(stream, "GET", path, &[], None)
+}
+
 /// Sends a request and reads the answer to its end. `headers` replace ours of the same name.
 pub(crate) fn exchange(
     mut stream: impl Read + Write,

@@ -14,7 +14,7 @@ mod setup;
 mod wait;
 mod werkpilot;
 
-pub use http::Answer;
+pub use http::{Answer, fetch};
 pub use outcome::Outcome;
 pub use setup::{MARK, Setup};
 pub use wait::{PATIENCE, wait_for, wait_until};

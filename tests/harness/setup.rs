@@ -1,6 +1,6 @@
 //! What an orchestrator is started with: a folder with registry and settings, an environment, limits.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +21,7 @@ pub struct Setup {
     arguments: Vec<String>,
     open_files: Option<u32>,
     listen: String,
+    stderr_is_closed: bool,
 }
 
 impl Setup {
@@ -38,6 +39,7 @@ impl Setup {
             arguments: Vec::new(),
             open_files: None,
             listen: "127.0.0.1:0".to_owned(),
+            stderr_is_closed: false,
             dir,
         };
         for folder in ["registry", "bin"] {
@@ -104,6 +106,12 @@ impl Setup {
         Werkpilot::booted(self)
     }
 
+    /// Starts it with a stderr that nobody reads any more, and waits until the boot is over.
+    pub fn start_without_stderr(mut self) -> Werkpilot {
+        self.stderr_is_closed = true;
+        self.start()
+    }
+
     /// Starts it and waits until it answers, while it boots.
     pub fn launch(self) -> Werkpilot {
         Werkpilot::launched(self)
@@ -124,7 +132,7 @@ impl Setup {
             None => Command::new(binary),
             Some(limit) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", "ulimit -Hn \"$0\" && ulimit -Sn \"$0\" && exec \"$@\"", &limit.to_string()]);
+                shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string()]);
                 shell.arg(binary);
                 shell
             }
@@ -152,14 +160,19 @@ impl Setup {
         command.env("LANG", "C.UTF-8").env("TZ", "UTC");
     }
 
-    /// Where stderr of the orchestrator goes.
+    /// Where stderr of the orchestrator can be read.
     pub(crate) fn log(&self) -> PathBuf {
         self.dir().join("stderr")
     }
 
-    pub(crate) fn append_to(&self, name: &str) -> File {
-        let file = OpenOptions::new().create(true).append(true).open(self.dir().join(name));
-        file.expect("a file in a temporary folder")
+    /// Where stderr of the orchestrator goes.
+    pub(crate) fn stderr(&self) -> Stdio {
+        if self.stderr_is_closed {
+            // The other end is dropped at once.
+            return std::io::pipe().expect("a pipe").1.into();
+        }
+        let file = OpenOptions::new().create(true).append(true).open(self.log());
+        file.expect("a file in a temporary folder").into()
     }
 }
 

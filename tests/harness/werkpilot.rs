@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus};
+use std::process::{Child, ExitStatus, Stdio};
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ impl Werkpilot {
     pub fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let mut command = self.setup.command();
-        command.stdout(self.setup.append_to("stdout")).stderr(self.setup.append_to("stderr"));
+        command.stdout(Stdio::null()).stderr(self.setup.stderr());
         self.child = Some(command.spawn().expect("werkpilot is started"));
         wait_for("an orchestrator that answers", PATIENCE, || {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
@@ -296,7 +296,8 @@ impl Werkpilot {
     /// If it does not run, or does not end.
     pub fn wait_for_end(&mut self) -> ExitStatus {
         let child = self.child.as_mut().expect("it runs");
-        let status = wait_for("the end of the orchestrator", PATIENCE * 2, || child.try_wait().expect("a child of ours"));
+        let status =
+            wait_for("the end of the orchestrator", PATIENCE * 2, || child.try_wait().expect("a child of ours"));
         self.child = None;
         status
     }

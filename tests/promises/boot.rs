@@ -45,8 +45,9 @@ fn four_layers_start_in_order_and_each_only_when_the_services_below_are_ready() 
         assert!(last <= started && started < ready, "layer {layer} is out of order:\n{log}");
         last = ready;
     }
-    let path = position(&log, "Boot critical path: storage → agent-db → agent-analytics → agent-sales\n");
-    assert!(last < path, "{log}");
+    let completed = position(&log, "Boot completed: 4 agents in 4 layers after ");
+    let path = position(&log, "; critical path: storage → agent-db → agent-analytics → agent-sales\n");
+    assert!(last < completed && completed < path, "{log}");
 }
 
 #[test]

@@ -48,7 +48,11 @@ fn a_job_that_fails_is_retried_and_then_kept_as_a_dead_letter_with_all_that_is_k
     let fleet = Werkpilot::start(&[("fleet.toml", &job("invoices", &more))], "");
     let payload = fleet.cli(&["run", "invoices", "--payload", "{\"id\": 7}", "--wait"]).expect(1);
     assert!(payload.out.contains("invoices failed"), "{}", payload.out);
-    assert!(payload.out.contains("4 attempts: all 4 attempts failed, the last one exited with code 3"), "{}", payload.out);
+    assert!(
+        payload.out.contains("4 attempts: all 4 attempts failed, the last one exited with code 3"),
+        "{}",
+        payload.out
+    );
 
     assert_eq!(fleet.events_of("invoices", "agent.failed").len(), 4);
     assert_eq!(fleet.events_of("invoices", "execution.started").len(), 4);
@@ -102,7 +106,8 @@ fn an_unhealthy_dependency_skips_a_job_with_every_reason_in_log_event_and_answer
     let line = "Agent \"agent-sales\" has unhealthy dependencies: agent-analytics (error), agent-db (missing)";
     assert!(fleet.log_text().lines().any(|logged| logged.ends_with(line)), "{}", fleet.log_text());
     let payload = fleet.wait_for_event("agent-sales", "agent.dependencies.unhealthy");
-    let errors: Vec<&str> = payload["unhealthyDeps"].as_array().unwrap().iter().filter_map(|d| d["error"].as_str()).collect();
+    let errors: Vec<&str> =
+        payload["unhealthyDeps"].as_array().unwrap().iter().filter_map(|d| d["error"].as_str()).collect();
     assert_eq!(errors.len(), 2, "{payload}");
     assert!(errors[0].contains("exited with code 1") && errors[1].contains("/no/such/database"), "{payload}");
     assert_eq!(

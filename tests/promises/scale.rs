@@ -17,7 +17,9 @@ fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
 fn boot(registry: &str) -> Werkpilot {
     let fleet = timed("start to first answer", || Setup::new(&[("fleet.toml", registry)], "").launch());
     timed("from there to the end of the boot", || {
-        wait_for("the end of the boot", PATIENCE * 2, || (fleet.tcp("GET", "/readyz", &[]).status == 200).then_some(()));
+        wait_for("the end of the boot", PATIENCE * 2, || {
+            (fleet.tcp("GET", "/readyz", &[]).status == 200).then_some(())
+        });
     });
     fleet
 }

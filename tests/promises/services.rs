@@ -47,7 +47,9 @@ fn a_service_is_ready_when_it_says_so_by_notify_log_tcp_or_http_and_not_before()
         ),
     ) + &service(
         "by-tcp",
-        &format!("ready = {{ tcp = \"127.0.0.1:{tcp}\", {timeout} }}\ncommand = [\"puppet\", \"serve\", \"{tcp}\", \"go\"]"),
+        &format!(
+            "ready = {{ tcp = \"127.0.0.1:{tcp}\", {timeout} }}\ncommand = [\"puppet\", \"serve\", \"{tcp}\", \"go\"]"
+        ),
     ) + &service(
         "by-http",
         &format!(
@@ -145,7 +147,9 @@ fn a_service_whose_probes_fail_in_a_row_is_restarted_and_may_be_only_marked() {
 
 #[test]
 fn a_service_that_ends_is_started_again_as_its_policy_says() {
-    let ends = |code: u32| format!("ready = {{ after = \"10ms\" }}\nshell = \"until [ -e end ]; do sleep 0.05; done; exit {code}\"");
+    let ends = |code: u32| {
+        format!("ready = {{ after = \"10ms\" }}\nshell = \"until [ -e end ]; do sleep 0.05; done; exit {code}\"")
+    };
     let registry = service("always", &ends(0))
         + &service("on-failure-well", &format!("{}\nrestart = \"on_failure\"", ends(0)))
         + &service("on-failure-badly", &format!("{}\nrestart = \"on_failure\"", ends(3)))
@@ -255,7 +259,10 @@ fn rest_for_one_restarts_who_depends_on_it_too() {
         assert_eq!(fleet.pids(name), [pid], "{name}");
     }
     assert_eq!(fleet.pids("elsewhere"), elsewhere, "another department is its own business");
-    assert_eq!(fleet.wait_for_event("web", "agent.restarting")["reason"], json!({ "code": "group_restart", "agent": "api" }));
+    assert_eq!(
+        fleet.wait_for_event("web", "agent.restarting")["reason"],
+        json!({ "code": "group_restart", "agent": "api" })
+    );
 }
 
 #[test]

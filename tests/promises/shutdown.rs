@@ -51,7 +51,9 @@ fn six_steps_are_told_in_order_with_who_completed_and_who_was_forced() {
 
     let lines = told(&fleet);
     assert_eq!(steps(&lines), STEPS);
-    let find = |start: &str| lines.iter().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}: {lines:#?}"));
+    let find = |start: &str| {
+        lines.iter().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}: {lines:#?}"))
+    };
     let graceful = find("Completed gracefully (2): ");
     assert!(graceful.contains("db") && graceful.contains("quick"), "{graceful}");
     assert_eq!(find("Forced (1): "), "Forced (1): stubborn");

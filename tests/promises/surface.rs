@@ -123,7 +123,8 @@ fn health_tells_life_readiness_and_soundness_apart() {
 #[test]
 fn tcp_shows_the_overview_and_refuses_changes_logs_and_payloads() {
     let fleet = believable();
-    for path in ["/", "/api/v1/agents", "/api/v1/agents/agent-db", "/api/v1/queue", "/api/v1/schedule", "/api/v1/graph"] {
+    for path in ["/", "/api/v1/agents", "/api/v1/agents/agent-db", "/api/v1/queue", "/api/v1/schedule", "/api/v1/graph"]
+    {
         fleet.tcp("GET", path, &[]).expect(200);
     }
     let before = fleet.pids("agent-db");
@@ -159,7 +160,9 @@ fn tcp_answers_only_who_is_on_this_machine() {
     let fleet = believable();
     let status = |headers: &[(&str, &str)]| fleet.tcp("GET", "/metrics", headers).status;
     let port = fleet.address().port();
-    for host in ["localhost".to_owned(), format!("127.0.0.1:{port}"), format!("[::1]:{port}"), "LOCALHOST:80".to_owned()] {
+    for host in
+        ["localhost".to_owned(), format!("127.0.0.1:{port}"), format!("[::1]:{port}"), "LOCALHOST:80".to_owned()]
+    {
         assert_eq!(status(&[("Host", &host)]), 200, "{host}");
     }
     for host in ["evil.example", "127.0.0.1.evil.example", "192.168.1.1", "localhost.evil.example:3001"] {
@@ -220,7 +223,8 @@ fn the_cli_speaks_to_people_and_to_programs() {
 
 #[test]
 fn the_cli_says_what_to_do_when_no_orchestrator_runs() {
-    let mut fleet = Werkpilot::start(&[("fleet.toml", "[[agent]]\nname = \"a\"\nkind = \"job\"\ncommand = [\"true\"]\n")], "");
+    let mut fleet =
+        Werkpilot::start(&[("fleet.toml", "[[agent]]\nname = \"a\"\nkind = \"job\"\ncommand = [\"true\"]\n")], "");
     assert!(fleet.terminate().success());
     let outcome = fleet.cli(&["status"]).expect(69);
     assert!(outcome.err.contains("werkpilot up"), "{}", outcome.err);

@@ -135,8 +135,7 @@ fn a_program_sees_the_environment_that_is_promised_and_nothing_else() {
     assert_eq!(fleet.end_of(&run)["end"], "succeeded");
     let log = fleet.request("GET", "/api/v1/agents/env/logs", None).expect(200).body;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let mut seen: Vec<(&str, &str)> =
-        lines.iter().filter_map(|line| line["text"].as_str()?.split_once('=')).collect();
+    let mut seen: Vec<(&str, &str)> = lines.iter().filter_map(|line| line["text"].as_str()?.split_once('=')).collect();
     seen.sort_unstable();
     let mark = processes_mark(&seen);
     let folder = fleet.dir().display().to_string();

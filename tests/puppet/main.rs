@@ -42,7 +42,8 @@ fn serve(port: &str, file: &Path) -> std::io::Result<()> {
         // A probe of TCP alone says nothing and goes away.
         let _ = stream.read(&mut [0; 1_024]);
         let status = if file.exists() { "200 OK" } else { "503 Service Unavailable" };
-        let _ = stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes());
+        let _ =
+            stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes());
     }
     Ok(())
 }

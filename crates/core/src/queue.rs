@@ -62,6 +62,13 @@ pub struct Turn {
     since: Moment,
 }
 
+impl Turn {
+    /// Since when it waits for this turn.
+    pub const fn since(self) -> Moment {
+        self.since
+    }
+}
+
 /// The execution queue. Unbounded by itself: the dispatcher bounds what it admits.
 #[derive(Debug)]
 pub struct Queue {

@@ -20,12 +20,18 @@ pub(crate) const PROMETHEUS_TYPE: &str = "text/plain; version=0.0.4; charset=utf
 const ENDS: [&str; 8] = ["succeeded", "failed", "timed_out", "skipped", "refused", "cancelled", "interrupted", "lost"];
 const MB: f64 = 1024.0 * 1024.0;
 
+/// Families of quantiles. The encoder knows no summaries, and writes them as gauges.
+const SUMMARIES: [&str; 2] = ["werkpilot_queue_wait_seconds", "werkpilot_agent_execution_duration_seconds"];
+
 /// As OpenMetrics, with its end mark.
 pub(crate) fn render(overview: Overview) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape(overview)));
     let mut out = String::new();
     text::encode(&mut out, &registry).expect("writing to a string");
+    for family in SUMMARIES {
+        out = out.replacen(&format!("# TYPE {family} gauge\n"), &format!("# TYPE {family} summary\n"), 1);
+    }
     out
 }
 

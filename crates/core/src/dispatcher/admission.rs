@@ -13,6 +13,10 @@ use crate::spec::Overlap;
 use crate::time::Clocks;
 use crate::trigger::Trigger;
 
+/// So many events of admission are told in one turn; a second in which more are due has them in their line within
+/// milliseconds, and the events follow turn by turn.
+const ANNOUNCED_AT_ONCE: usize = 4_096;
+
 /// What admission thinks of a request, before it looks whether there is room.
 enum Verdict {
     Admit,
@@ -33,16 +37,43 @@ impl Dispatcher {
     }
 
     /// Decides on a whole batch, such as all that is due in one second, and starts only then; but where the queue is
-    /// full, workers that are free make room first.
+    /// full, workers that are free make room first. Of a very large batch only the first admissions are told at once: the
+    /// events of the others come with the next deadlines, each before anything else is told of its execution.
     pub fn admit_batch(&mut self, requests: impl IntoIterator<Item = Request>, now: Clocks, out: &mut Vec<Action>) {
-        let requests = requests.into_iter();
-        let count = requests.size_hint().0;
-        self.runs.reserve(count);
-        out.reserve(count);
+        let mut requests = requests.into_iter();
+        for request in requests.by_ref().take(ANNOUNCED_AT_ONCE) {
+            self.admit_in_passing(request, now, out);
+        }
+        // The others get their place in the line first.
+        self.runs.reserve(requests.size_hint().0);
+        self.announces_later = true;
         for request in requests {
             self.admit_in_passing(request, now, out);
         }
+        self.announces_later = false;
         self.pump(now, out);
+    }
+
+    /// Tells of the next ones that a large batch brought in.
+    pub(super) fn announce_some(&mut self, out: &mut Vec<Action>) {
+        let count = self.unannounced.len().min(ANNOUNCED_AT_ONCE);
+        for key in self.unannounced.drain(..count).collect::<Vec<_>>() {
+            self.announce(key, out);
+        }
+    }
+
+    /// Tells of an admission, unless that has been done or there is nothing to tell any more.
+    pub(super) fn announce(&mut self, key: RunKey, out: &mut Vec<Action>) {
+        let Some(run) = self.runs.try_get_mut(key).filter(|run| !run.announced) else { return };
+        run.announced = true;
+        if run.instance.is_none() {
+            out.push(Action::Emit(Fact::ExecutionQueued {
+                agent: self.entries[run.agent.slot()].profile.name.clone(),
+                run: run.id,
+                trigger: run.trigger.clone(),
+                scheduled_for: run.scheduled_for,
+            }));
+        }
     }
 
     /// The same within another decision.
@@ -157,19 +188,17 @@ impl Dispatcher {
     fn accept(&mut self, id: RunId, request: Request, now: Clocks, out: &mut Vec<Action>) -> RunKey {
         let Request { agent, trigger, scheduled_for, payload } = request;
         let entry = &mut self.entries[agent.slot()];
-        out.push(Action::Emit(Fact::ExecutionQueued {
-            agent: entry.profile.name.clone(),
-            run: id,
-            trigger: trigger.clone(),
-            scheduled_for,
-        }));
         // A trial counts as an automatic start, unless a person asked for it.
         let counted = matches!(entry.gate, Gate::HalfOpen) && !trigger.is_explicit();
-        let mut run = Run::job(id, agent, trigger, scheduled_for, payload, counted, now.steady);
         let key = self.runs.next_key();
-        run.turn = Some(self.jobs.push(key, entry.profile.priority, entry.profile.depth, now.steady));
-        self.runs.insert(run);
+        let turn = self.jobs.push(key, entry.profile.priority, entry.profile.depth, now.steady);
+        self.runs.insert(Run::job(id, agent, trigger, scheduled_for, payload, counted, turn, now.steady));
         entry.live.push(key);
+        if self.announces_later {
+            self.unannounced.push_back(key);
+        } else {
+            self.announce(key, out);
+        }
         self.waiting += 1;
         key
     }

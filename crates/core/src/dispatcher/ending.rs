@@ -35,15 +35,15 @@ impl Dispatcher {
         let until = now.steady + delay;
         let run = self.runs.get_mut(key);
         let exit = attempt.as_ref().map(|attempt| attempt.exit.clone());
-        run.attempts.extend(attempt);
+        run.remember(attempt, 0);
         run.automatic = counted;
         run.attempt += u32::from(counted);
         run.phase = Phase::BackingOff { until };
-        run.reason = Some(Reason::BackingOff { delay, cause: Box::new(reason) });
+        run.reason = Some(Box::new(Reason::BackingOff { delay, cause: Box::new(reason) }));
         // There may be a reason, known here only, why there is no further attempt.
         let over = match (&self.entries[run.agent.slot()].gate, run.cancelled.take()) {
             _ if self.shutting_down => Some((End::Interrupted, Reason::ShuttingDown)),
-            (_, Some(why)) => Some((End::Cancelled, why)),
+            (_, Some(why)) => Some((End::Cancelled, *why)),
             (Gate::Closed { reason, .. }, None) => Some((End::Cancelled, reason.clone())),
             (Gate::Open | Gate::HalfOpen, None) => None,
         };
@@ -61,10 +61,9 @@ impl Dispatcher {
         self.waiting += 1;
         let run = self.runs.get_mut(ended.key);
         run.phase = Phase::Queued;
-        run.attempts.extend(ended.attempt.take());
-        run.peak_rss_bytes = run.peak_rss_bytes.max(ended.peak_rss_bytes);
-        let (id, agent, waited) = (run.id, run.agent, run.waited);
-        let duration = run.attempts.last().map(|attempt| attempt.duration);
+        run.remember(ended.attempt.take(), ended.peak_rss_bytes);
+        let (id, agent, waited) = (run.id, run.agent, run.waited());
+        let duration = run.attempts().last().map(|attempt| attempt.duration);
         let succeeded = ended.end == End::Succeeded;
         if succeeded {
             out.extend(duration.map(|duration| Action::Sample { agent, duration, waited }));
@@ -89,6 +88,7 @@ impl Dispatcher {
         now: Clocks,
         out: &mut Vec<Action>,
     ) {
+        self.announce(key, out);
         let run = self.runs.get(key);
         let agent = run.agent;
         let entry = &mut self.entries[agent.slot()];
@@ -100,9 +100,9 @@ impl Dispatcher {
             run: run.id,
             end,
             trigger: run.trigger.clone(),
-            attempts: u32::try_from(run.attempts.len()).unwrap_or(u32::MAX),
-            duration: run.attempts.last().map(|attempt| attempt.duration),
-            waited: run.waited,
+            attempts: u32::try_from(run.attempts().len()).unwrap_or(u32::MAX),
+            duration: run.attempts().last().map(|attempt| attempt.duration),
+            waited: run.waited(),
             exit,
             reason,
         }));
@@ -129,9 +129,7 @@ impl Dispatcher {
             self.services.remove(key);
         }
         let entry = &mut self.entries[run.agent.slot()];
-        if let Some(position) = entry.live.iter().position(|live| *live == key) {
-            entry.live.remove(position);
-        }
+        entry.live.remove(key);
         entry.started -= u32::from(run.started);
         if run.phase == Phase::Parked(Park::RestartRoom) {
             self.waiting_for_room.retain(|waiting| *waiting != key);
@@ -164,7 +162,7 @@ impl Dispatcher {
 
     pub(super) fn cancel_waiting(&mut self, agent: AgentIndex, reason: &Reason, now: Clocks, out: &mut Vec<Action>) {
         let Some(entry) = self.entries.get(agent.slot()) else { return };
-        for key in entry.live.clone() {
+        for key in entry.live.to_vec() {
             if self.runs.get(key).waits() {
                 self.cancel(key, reason.clone(), now, out);
             }
@@ -182,7 +180,7 @@ impl Dispatcher {
             let end = if cut_off { End::Interrupted } else { End::Cancelled };
             self.finish(key, end, None, Some(reason), now, out);
         } else if run.cancelled.is_none() {
-            run.cancelled = Some(reason.clone());
+            run.cancelled = Some(Box::new(reason.clone()));
             out.push(Action::Cancel { agent: run.agent, key, reason });
         }
     }

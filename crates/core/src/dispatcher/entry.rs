@@ -1,8 +1,8 @@
 //! What the dispatcher knows of an agent, and whether others may depend on it.
 
+use super::keys::Keys;
 use crate::event::End;
 use crate::ids::{AgentIndex, AgentName};
-use crate::queue::RunKey;
 use crate::reason::{DependencyProblem, Reason};
 use crate::spec::{Condition, OnUnhealthyDependency, Overlap, Priority};
 use crate::status::Status;
@@ -72,7 +72,7 @@ pub(super) struct Entry {
     pub ever_started: bool,
     pub ever_succeeded: bool,
     /// Executions that have not ended, in the order of admission; for a service the starts that wait.
-    pub live: Vec<RunKey>,
+    pub live: Keys,
     /// How many of these were started; at most one under every overlap but `allow`.
     pub started: u32,
     pub dependents: Vec<AgentIndex>,
@@ -102,7 +102,7 @@ impl Entry {
             error: None,
             ever_started: false,
             ever_succeeded: false,
-            live: Vec::new(),
+            live: Keys::default(),
             started: 0,
             dependents: Vec::new(),
             followers: Vec::new(),

@@ -20,13 +20,14 @@
 mod admission;
 mod ending;
 mod entry;
+mod keys;
 mod messages;
 mod runs;
 mod starting;
 mod views;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 pub use entry::{AgentProfile, Gate};
@@ -58,6 +59,9 @@ pub struct Dispatcher {
     capacity: u32,
     backing_off: BinaryHeap<Reverse<(Moment, RunKey)>>,
     waiting_for_room: Vec<RunKey>,
+    /// Admitted in a large batch; their events follow in pieces.
+    unannounced: VecDeque<RunKey>,
+    announces_later: bool,
     /// Agents with another definition, whose parked executions have to look again.
     redefined: Vec<AgentIndex>,
     restarts: RestartWindow,
@@ -83,6 +87,8 @@ impl Dispatcher {
             capacity: queue.capacity,
             backing_off: BinaryHeap::new(),
             waiting_for_room: Vec::new(),
+            unannounced: VecDeque::new(),
+            announces_later: false,
             redefined: Vec::new(),
             restarts: RestartWindow::new(breaker.max_restarts, breaker.window),
             restart_limit: (breaker.max_restarts, breaker.window),
@@ -144,14 +150,14 @@ impl Dispatcher {
             Event::SetPaused(paused) => self.paused = paused,
             Event::ShutDown => self.shut_down(now, out),
             Event::Configure { queue, breaker, workers } => self.configure(&queue, &breaker, workers, now),
-            Event::DeadlineReached => self.deadline(now),
+            Event::DeadlineReached => self.deadline(now, out),
         }
         self.pump(now, out);
     }
 
     /// When [`Event::DeadlineReached`] is wanted.
     pub fn next_deadline(&mut self, now: Moment) -> Option<Moment> {
-        if !self.redefined.is_empty() {
+        if !self.redefined.is_empty() || !self.unannounced.is_empty() {
             return Some(now);
         }
         // What was cancelled while it backed off needs no deadline.
@@ -173,7 +179,8 @@ impl Dispatcher {
         self.release_waiting_for_room(now);
     }
 
-    fn deadline(&mut self, now: Clocks) {
+    fn deadline(&mut self, now: Clocks, out: &mut Vec<Action>) {
+        self.announce_some(out);
         while let Some(Reverse((at, key))) = self.backing_off.peek().copied() {
             if at > now.steady {
                 break;
@@ -195,11 +202,11 @@ impl Dispatcher {
         }
         self.withdraw_service(agent, instance);
         let id = self.new_id(now.wall);
-        let key = self.runs.insert(Run::service(id, agent, instance, automatic, force, now.steady));
         let entry = &mut self.entries[agent.slot()];
-        entry.live.push(key);
+        let key = self.runs.next_key();
         let turn = self.services.push(key, entry.profile.priority, entry.profile.depth, now.steady);
-        self.runs.get_mut(key).turn = Some(turn);
+        self.runs.insert(Run::service(id, agent, instance, automatic, force, turn, now.steady));
+        entry.live.push(key);
     }
 
     fn withdraw_service(&mut self, agent: AgentIndex, instance: u16) {

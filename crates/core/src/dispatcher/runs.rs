@@ -50,27 +50,37 @@ pub(super) struct Run {
     pub phase: Phase,
     /// It has had a worker.
     pub started: bool,
-    pub turn: Option<Turn>,
+    /// Its admission has been told.
+    pub announced: bool,
+    pub turn: Turn,
     pub accepted: Moment,
-    pub waiting_since: Moment,
-    pub waited: Duration,
+    /// When it got a worker, the last time.
+    pub granted: Option<Moment>,
     /// The next start counts against the global breaker.
     pub automatic: bool,
     pub force: bool,
-    pub reason: Option<Reason>,
-    pub cancelled: Option<Reason>,
-    pub attempts: Vec<Attempt>,
-    pub peak_rss_bytes: u64,
+    pub reason: Option<Box<Reason>>,
+    pub cancelled: Option<Box<Reason>>,
+    past: Option<Box<Past>>,
+}
+
+/// What its attempts have left behind. Most executions wait without a past, and there may be many of them.
+#[derive(Debug, Default)]
+struct Past {
+    attempts: Vec<Attempt>,
+    peak_rss_bytes: u64,
 }
 
 impl Run {
+    #[expect(clippy::too_many_arguments, reason = "each is one field")]
     pub fn job(
         id: RunId,
         agent: AgentIndex,
         trigger: Trigger,
         scheduled_for: Option<Timestamp>,
         payload: Option<Arc<[u8]>>,
-        trial: bool,
+        automatic: bool,
+        turn: Turn,
         now: Moment,
     ) -> Self {
         let force = trigger.is_forced();
@@ -84,24 +94,55 @@ impl Run {
             attempt: 1,
             phase: Phase::Queued,
             started: false,
-            turn: None,
+            announced: false,
+            turn,
             accepted: now,
-            waiting_since: now,
-            waited: Duration::ZERO,
-            automatic: trial,
+            granted: None,
+            automatic,
             force,
             reason: None,
             cancelled: None,
-            attempts: Vec::new(),
-            peak_rss_bytes: 0,
+            past: None,
         }
     }
 
-    pub fn service(id: RunId, agent: AgentIndex, instance: u16, automatic: bool, force: bool, now: Moment) -> Self {
-        let mut run = Self::job(id, agent, Trigger::Startup, None, None, automatic, now);
+    pub fn service(
+        id: RunId,
+        agent: AgentIndex,
+        instance: u16,
+        automatic: bool,
+        force: bool,
+        turn: Turn,
+        now: Moment,
+    ) -> Self {
+        let mut run = Self::job(id, agent, Trigger::Startup, None, None, automatic, turn, now);
         run.instance = Some(instance);
         run.force = force;
         run
+    }
+
+    /// Every attempt that has ended.
+    pub fn attempts(&self) -> &[Attempt] {
+        self.past.as_ref().map_or(&[], |past| &past.attempts)
+    }
+
+    /// The most memory that one of them took.
+    pub fn peak_rss_bytes(&self) -> u64 {
+        self.past.as_ref().map_or(0, |past| past.peak_rss_bytes)
+    }
+
+    /// One more attempt has ended.
+    pub fn remember(&mut self, attempt: Option<Attempt>, peak_rss_bytes: u64) {
+        if let Some(attempt) = attempt {
+            let past = self.past.get_or_insert_default();
+            past.attempts.push(attempt);
+            past.peak_rss_bytes = past.peak_rss_bytes.max(peak_rss_bytes);
+        }
+    }
+
+    /// How long it waited for its worker, the last time.
+    pub fn waited(&self) -> Duration {
+        self.granted.map_or(Duration::ZERO, |granted| granted.since(self.turn.since()))
     }
 
     /// Whether it is in the queue, aside or backing off.
@@ -168,6 +209,11 @@ impl Runs {
     pub fn try_get(&self, key: RunKey) -> Option<&Run> {
         let place = self.places.get(key.index as usize)?;
         if place.generation == key.generation { place.run.as_ref() } else { None }
+    }
+
+    pub fn try_get_mut(&mut self, key: RunKey) -> Option<&mut Run> {
+        let place = self.places.get_mut(key.index as usize)?;
+        if place.generation == key.generation { place.run.as_mut() } else { None }
     }
 
     pub fn id(&self, key: RunKey) -> RunId {

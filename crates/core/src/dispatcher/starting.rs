@@ -63,7 +63,13 @@ impl Dispatcher {
         let profile = &self.entries[run.agent.slot()].profile;
         let agent = profile.name.clone();
         let reason = Reason::UnhealthyDependencies { dependencies: unhealthy.clone() };
-        let news = run.reason.as_ref() != Some(&reason);
+        // A dependency on its way passes through several statuses: who is unhealthy is news, in which way is not.
+        let news = match run.reason.as_deref() {
+            Some(Reason::UnhealthyDependencies { dependencies: told }) => {
+                !told.iter().map(|told| &told.dep).eq(unhealthy.iter().map(|now| &now.dep))
+            }
+            _ => true,
+        };
         if run.instance.is_none() && profile.on_unhealthy == OnUnhealthyDependency::Skip {
             let (id, trigger) = (run.id, run.trigger.clone());
             out.push(Action::Emit(Fact::DependenciesUnhealthy { agent: agent.clone(), unhealthy_deps: unhealthy }));
@@ -79,13 +85,14 @@ impl Dispatcher {
     }
 
     fn start(&mut self, key: RunKey, now: Clocks, out: &mut Vec<Action>) {
+        self.announce(key, out);
         let run = self.runs.get_mut(key);
         run.phase = Phase::Running;
         run.automatic = false;
         run.reason = None;
-        run.waited = now.steady.since(run.waiting_since);
+        run.granted = Some(now.steady);
         let newly = !std::mem::replace(&mut run.started, true);
-        let waited = run.waited;
+        let waited = run.waited();
         let grant = Grant {
             key,
             run: run.id,
@@ -118,7 +125,7 @@ impl Dispatcher {
     fn park(&mut self, key: RunKey, park: Park, reason: Reason) {
         let run = self.runs.get_mut(key);
         run.phase = Phase::Parked(park);
-        run.reason = Some(reason);
+        run.reason = Some(Box::new(reason));
     }
 
     /// Puts one that waited aside, or is to be repeated, into the line.
@@ -128,11 +135,11 @@ impl Dispatcher {
         run.phase = Phase::Queued;
         let profile = &self.entries[run.agent.slot()].profile;
         let queue = if run.instance.is_some() { &mut self.services } else { &mut self.jobs };
-        if let Some(turn) = run.turn.filter(|_| !fresh_turn) {
-            queue.push_back(key, profile.priority, profile.depth, turn);
+        if fresh_turn {
+            run.turn = queue.push(key, profile.priority, profile.depth, now.steady);
+            run.granted = None;
         } else {
-            run.turn = Some(queue.push(key, profile.priority, profile.depth, now.steady));
-            run.waiting_since = now.steady;
+            queue.push_back(key, profile.priority, profile.depth, run.turn);
         }
     }
 

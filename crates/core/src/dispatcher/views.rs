@@ -215,7 +215,7 @@ impl Dispatcher {
     }
 
     fn why_waiting(&self, run: &Run) -> Reason {
-        match (&run.reason, run.phase) {
+        match (run.reason.as_deref(), run.phase) {
             (Some(reason), Phase::Parked(_) | Phase::BackingOff { .. }) => reason.clone(),
             _ => Reason::WaitingForWorker { workers: self.workers },
         }
@@ -229,9 +229,9 @@ impl Dispatcher {
         let mut draft = self.draft(run.agent, run.id, error, run.trigger.clone(), now.wall);
         draft.payload.clone_from(&run.payload);
         draft.exit.clone_from(&ended.exit);
-        draft.attempts.clone_from(&run.attempts);
+        draft.attempts = run.attempts().to_vec();
         draft.log_tail.clone_from(&ended.log_tail);
-        draft.memory = Some(run.peak_rss_bytes).filter(|bytes| *bytes > 0);
+        draft.memory = Some(run.peak_rss_bytes()).filter(|bytes| *bytes > 0);
         draft
     }
 

@@ -17,6 +17,7 @@ use werkpilot_core::time::{Moment, human};
 
 use crate::house::{House, HousePhase};
 use crate::intake::schedule::StopSchedule;
+use crate::observe::events::Record;
 use crate::observe::prober::StopProbing;
 use crate::supervision::ExitNotice;
 use crate::work::queue::Tell;
@@ -24,6 +25,8 @@ use crate::work::queue::Tell;
 /// How long the servers may take to end their open connections: they are cut off at their own bound before.
 const SERVER_STOP: Duration = Duration::from_secs(5);
 
+/// How long the shutdown waits for its begin to be recorded: an event log that hangs must not hold it up.
+const RECORDED: Duration = Duration::from_secs(1);
 /// How long strays that no agent owns may take to end before they are killed.
 const CLEANUP_GRACE: Duration = Duration::from_secs(2);
 
@@ -52,11 +55,6 @@ pub struct AgentEnded(pub AgentIndex);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct EndedByForce(pub AgentIndex);
-
-/// Enters the first step.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-struct Begin;
 
 /// The work of a step is done.
 #[derive(Debug, Message)]
@@ -89,7 +87,6 @@ impl ShutdownActor {
 
     fn begin(&mut self, reason: String, ctx: &mut Context<Self>) {
         self.house.phase.set(HousePhase::ShuttingDown);
-        self.house.emit(Event::ShutdownStarted { reason });
         let (jobs, services) = self.running();
         let agents: Vec<AgentIndex> = self.house.directory.borrow().iter().map(|(index, _)| index).collect();
         for agent in agents {
@@ -97,8 +94,10 @@ impl ShutdownActor {
         }
         let grace = self.house.settings.borrow().shutdown.grace;
         self.shutdown = Some(Shutdown::new(&jobs, &services, grace));
-        // In a turn of its own, so that the log tells the begin before the first step.
-        ctx.notify(Begin);
+        // The first step waits until the begin has been recorded, so that the log tells them in this order.
+        let events = self.house.posts.events.clone();
+        let recorded = async move { events.ask(Record(Event::ShutdownStarted { reason }), RECORDED).await };
+        ctx.spawn(recorded.into_actor(self).map(|_, this, ctx| this.drive(ShutdownEvent::Begin, ctx)));
     }
 
     fn running(&self) -> (Vec<RunningJob>, Vec<RunningService>) {
@@ -250,13 +249,6 @@ impl Handler<EndedByForce> for ShutdownActor {
     type Result = ();
     fn handle(&mut self, EndedByForce(agent): EndedByForce, _: &mut Self::Context) {
         self.killed.insert(agent);
-    }
-}
-
-impl Handler<Begin> for ShutdownActor {
-    type Result = ();
-    fn handle(&mut self, _: Begin, ctx: &mut Self::Context) {
-        self.drive(ShutdownEvent::Begin, ctx);
     }
 }
 

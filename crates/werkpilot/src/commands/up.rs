@@ -50,25 +50,27 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
 }
 
 fn starting(summary: &Summary) {
+    let program = std::env::args().next().unwrap_or_else(|| "werkpilot".to_owned());
     if std::io::stdout().is_terminal() {
         // A terminal that was closed meanwhile is no reason to stop the fleet.
-        let _ = std::io::Write::write_all(&mut std::io::stdout(), text(summary).as_bytes());
+        let _ = std::io::Write::write_all(&mut std::io::stdout(), text(summary, &program).as_bytes());
     } else {
-        text(summary)
+        text(summary, &program)
             .lines()
             .filter(|line| !line.is_empty())
             .for_each(|line| log::info!(target: "werkpilot", "{line}"));
     }
 }
 
-fn text(summary: &Summary) -> String {
+/// `program`: what was typed to get here, so that the hint can be typed as it stands.
+fn text(summary: &Summary, program: &str) -> String {
     let (agents, layers) = (count(summary.agents, "agent"), count(summary.layers, "layer"));
     let departments = count(summary.departments, "department");
     let mut text = format!("Werkpilot {}: {agents} in {layers} and {departments}\n", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(text, "  dashboard       {}", summary.url);
     let _ = writeln!(text, "  control socket  {}", summary.control_socket.display());
     let _ = writeln!(text, "  state           {}", summary.state_dir.display());
-    text.push_str("  `werkpilot status` tells how it is, `werkpilot logs NAME -f` what an agent writes\n");
+    let _ = writeln!(text, "  `{program} status` tells how it is, `{program} logs NAME -f` what an agent writes");
     text
 }
 
@@ -111,7 +113,7 @@ mod tests {
             control_socket: "/srv/fleet/.werkpilot/control.sock".into(),
             state_dir: "/srv/fleet/.werkpilot".into(),
         };
-        let text = text(&summary).replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        let text = text(&summary, "werkpilot").replace(env!("CARGO_PKG_VERSION"), "VERSION");
         insta::assert_snapshot!(text, @r"
         Werkpilot VERSION: 12 agents in 4 layers and 1 department
           dashboard       http://127.0.0.1:3001/
