@@ -37,7 +37,8 @@ check: test ## the same
 bench: ## measure: decisions with criterion, then the whole program against its reference loops
 	@scripts/setup.sh build
 	cargo bench --locked -p werkpilot-core --bench '*'
-	cargo run --release --locked -p werkpilot-bench
+	cargo build --release --locked -p werkpilot -p werkpilot-bench
+	target/release/werkpilot-bench
 
 .PHONY: schemas
 schemas: ## write docs/schema anew from the code

@@ -72,8 +72,12 @@ pub(crate) fn exchange(
     }
     lines.retain(|(ours, _)| !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(ours)));
     lines.extend(headers);
-    let lines: String = lines.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    stream.write_all(format!("{method} {path} HTTP/1.1\r\n{lines}\r\n{body}").as_bytes())?;
+    let mut request = format!("{method} {path} HTTP/1.1\r\n");
+    for (name, value) in lines {
+        request.extend([name, ": ", value, "\r\n"]);
+    }
+    request.extend(["\r\n", body.as_str()]);
+    stream.write_all(request.as_bytes())?;
     let mut raw = Vec::new();
     stream.read_to_end(&mut raw)?;
     parse(&raw).ok_or_else(|| io::Error::other(format!("no HTTP: {:?}", String::from_utf8_lossy(&raw))))

@@ -27,7 +27,7 @@ fn a_schedule_with_seconds_fires_each_time_once_and_tells_the_time_that_it_was_d
     let mut last = None;
     for line in ticks.lines() {
         let (due, ran) = line.split_once(' ').unwrap();
-        assert!(due.ends_with("Z") && due.len() >= 20, "{due} is no time in UTC");
+        assert!(due.ends_with('Z') && due.len() >= 20, "{due} is no time in UTC");
         let second = second_of_day(due);
         assert_eq!(second % 2, 0, "{due} is not on the schedule");
         let late = (ran.parse::<i64>().unwrap() - second).rem_euclid(86_400);
@@ -137,7 +137,7 @@ fn a_program_sees_the_environment_that_is_promised_and_nothing_else() {
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut seen: Vec<(&str, &str)> = lines.iter().filter_map(|line| line["text"].as_str()?.split_once('=')).collect();
     seen.sort_unstable();
-    let mark = processes_mark(&seen);
+    let mark = mark_of(&seen);
     let folder = fleet.dir().display().to_string();
     let path = format!("{folder}/bin:/usr/local/bin:/usr/bin:/bin");
     let mut expected = vec![
@@ -167,7 +167,7 @@ fn a_program_sees_the_environment_that_is_promised_and_nothing_else() {
 }
 
 /// The mark has a value of its own in each test.
-fn processes_mark(seen: &[(&str, &str)]) -> String {
+fn mark_of(seen: &[(&str, &str)]) -> String {
     seen.iter().find(|(name, _)| *name == MARK).map(|(_, value)| (*value).to_owned()).unwrap_or_default()
 }
 

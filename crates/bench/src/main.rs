@@ -7,6 +7,7 @@
 mod executions;
 mod fleet;
 mod measured;
+mod micro;
 mod orchestrator;
 mod references;
 mod report;
@@ -38,6 +39,9 @@ fn main() -> ExitCode {
     }
     if wanted("fleet") {
         fleet::compare(&references, &mut report);
+    }
+    if wanted("micro") {
+        micro::compare(&mut report);
     }
     if wanted("schedule") {
         schedule::compare(&mut report);

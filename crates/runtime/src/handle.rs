@@ -218,13 +218,11 @@ impl Handle {
     pub async fn why(&self, subject: &str) -> Result<Why, ControlError> {
         let wanted = subject.to_owned();
         let why = self.consult(move |house| crate::why::why(house, &wanted)).await?;
-        match why {
-            Some(why) => Ok(why),
-            None => {
-                let (name, suggestion) = (subject.to_owned(), self.nearest(subject).await);
-                Err(ControlError::UnknownSubject { name, suggestion })
-            }
+        if let Some(why) = why {
+            return Ok(why);
         }
+        let (name, suggestion) = (subject.to_owned(), self.nearest(subject).await);
+        Err(ControlError::UnknownSubject { name, suggestion })
     }
 
     /// The dependency graph, drawn by one of the graph's renderers.

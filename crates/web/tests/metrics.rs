@@ -100,7 +100,8 @@ fn an_old_scraper_gets_the_older_text() {
         assert!(text.contains("# TYPE werkpilot_build_info gauge\nwerkpilot_build_info{version="), "{text}");
         assert!(!text.contains("# EOF") && !text.contains("# UNIT"), "{text}");
         for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
-            assert!(line.ends_with(" counter") || line.ends_with(" gauge"), "{line}");
+            let kind = line.rsplit(' ').next().unwrap();
+            assert!(["counter", "gauge", "summary"].contains(&kind), "{line}");
         }
     });
 }
@@ -125,7 +126,7 @@ fn check_open_metrics(text: &str) -> BTreeMap<String, f64> {
                 }
                 "TYPE" => {
                     assert_eq!(name, described, "help comes before type");
-                    assert!(["gauge", "counter", "info"].contains(&value), "{line}");
+                    assert!(["gauge", "counter", "info", "summary"].contains(&value), "{line}");
                     (family, kind) = (name.to_owned(), value.to_owned());
                 }
                 "UNIT" => assert!(name == family && family.ends_with(&format!("_{value}")), "{line}"),

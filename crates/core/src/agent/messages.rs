@@ -127,7 +127,7 @@ pub enum Event {
     StopService,
     /// Everything is to end (shutdown, step 4).
     Terminate,
-    /// [`Agent::next_deadline`] is over.
+    /// [`super::Agent::next_deadline`] is over.
     DeadlineReached,
 }
 

@@ -126,7 +126,7 @@ pub enum Event {
         /// Number of workers, "auto" resolved.
         workers: u32,
     },
-    /// [`Dispatcher::next_deadline`] is over.
+    /// [`super::Dispatcher::next_deadline`] is over.
     DeadlineReached,
 }
 

@@ -164,3 +164,21 @@ fn nothing_is_taken_after_the_shutdown() {
     assert_eq!(desk.admit(A, manual(true)), ["a refused"]);
     assert_eq!(desk.start_service(B, false, true), NOTHING);
 }
+
+#[test]
+fn the_events_of_a_very_large_batch_follow_in_pieces_and_none_comes_after_a_start() {
+    let mut desk = Desk::with(1, 20_000, 50);
+    desk.define(A, |profile| profile.overlap = Overlap::QueueAll);
+    desk.define(B, |profile| profile.priority = Priority::Critical);
+    let mut batch = vec![A; 10_000];
+    batch.push(B);
+    let said = desk.batch(&batch);
+    assert_eq!(said.len(), 4_096 + 2);
+    assert_eq!(said[4_096..], ["queued b", "start b#1"], "what starts is told of in time");
+    assert_eq!(desk.dispatcher.waiting(), 10_000);
+    assert_eq!(desk.deadline(), Some(desk.now.steady));
+    assert_eq!(desk.on(Event::DeadlineReached), vec!["queued a"; 4_096]);
+    assert_eq!(desk.ends(B, End::Succeeded), ["sample b", "b succeeded", "start a#1"]);
+    assert_eq!(desk.on(Event::DeadlineReached), vec!["queued a"; 10_000 - 2 * 4_096]);
+    assert_eq!(desk.deadline(), None);
+}
