@@ -20,6 +20,9 @@ pub struct Werkpilot {
     child: Option<Child>,
 }
 
+/// Stands for the topics of all ends of executions.
+pub const ANY_END: &str = "execution.ended";
+
 impl Werkpilot {
     /// Starts one with this registry and these settings, and waits until its boot is over.
     pub fn start(registry: &[(&str, &str)], config: &str) -> Self {
@@ -228,7 +231,8 @@ impl Werkpilot {
     pub fn events(&self, kind: &str) -> Vec<Value> {
         let events = self.get("/api/v1/events?limit=1000");
         let events = events["events"].as_array().cloned().unwrap_or_default();
-        events.into_iter().filter(|event| event["type"] == kind).collect()
+        let is_end = |event: &Value| kind == ANY_END && event["data"]["end"].is_string();
+        events.into_iter().filter(|event| event["type"] == kind || is_end(event)).collect()
     }
 
     /// The same, of one agent, and only what they carry.

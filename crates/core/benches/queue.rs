@@ -110,8 +110,12 @@ fn admit_batch(c: &mut Criterion) {
     group.finish();
 }
 
-/// Lets all that was started, and what follows it, succeed.
+/// Lets all that was started, and what follows it, succeed, once all events were told.
 fn drain(dispatcher: &mut Dispatcher, out: &mut Vec<Action>) {
+    while dispatcher.next_deadline(Moment::ZERO).is_some() {
+        out.clear();
+        dispatcher.on(Event::DeadlineReached, Clocks::default(), out);
+    }
     let mut running: Vec<RunKey> = dispatcher.running_keys().into_iter().map(|(_, key)| key).collect();
     while let Some(key) = running.pop() {
         out.clear();

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::exit::Exit;
@@ -55,28 +56,37 @@ impl fmt::Display for End {
     }
 }
 
-/// A fact with its place in the sequence of all facts since the start.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// A fact with its place in the sequence of all facts since the start. As JSON it is `seq`, `time`, `type` (the topic)
+/// and `data`.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
     /// 1, 2, 3 …
     pub seq: u64,
     /// When it was recorded.
     pub time: Timestamp,
     /// What happened.
-    #[serde(flatten)]
     pub event: Event,
 }
 
-/// What happened.
+impl Serialize for Recorded {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut record = serializer.serialize_struct("Recorded", 4)?;
+        record.serialize_field("seq", &self.seq)?;
+        record.serialize_field("time", &self.time)?;
+        record.serialize_field("type", self.event.topic())?;
+        record.serialize_field("data", &self.event)?;
+        record.end()
+    }
+}
+
+/// What happened. Serialised alone it is the fact's data, without its topic.
 #[expect(missing_docs, reason = "the fields are named after what they hold; units are in their serialized names")]
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "type", content = "data")]
+#[serde(untagged)]
 pub enum Event {
     /// A program was started.
-    #[serde(rename = "agent.started")]
     AgentStarted { agent: AgentName, instance: u16, run: RunId, attempt: u32, pid: i32 },
     /// A service's instance is ready.
-    #[serde(rename = "agent.ready")]
     AgentReady {
         agent: AgentName,
         instance: u16,
@@ -84,13 +94,10 @@ pub enum Event {
         after: Duration,
     },
     /// A service's instance, or a job's triggers, were stopped on purpose.
-    #[serde(rename = "agent.stopped")]
     AgentStopped { agent: AgentName, instance: u16, exit: Option<Exit>, forced: bool, reason: Reason },
     /// An attempt of a job, or a service's instance, failed.
-    #[serde(rename = "agent.failed")]
     AgentFailed { agent: AgentName, instance: u16, run: RunId, attempt: u32, exit: Exit },
     /// It will be started again.
-    #[serde(rename = "agent.restarting")]
     AgentRestarting {
         agent: AgentName,
         instance: u16,
@@ -101,30 +108,23 @@ pub enum Event {
         reason: Reason,
     },
     /// A trigger led to nothing, as intended.
-    #[serde(rename = "agent.skipped")]
     AgentSkipped { agent: AgentName, run: RunId, trigger: Trigger, reason: Reason },
     /// An execution was skipped because of its dependencies.
-    #[serde(rename = "agent.dependencies.unhealthy")]
     DependenciesUnhealthy {
         agent: AgentName,
         #[serde(rename = "unhealthyDeps")]
         unhealthy_deps: Vec<UnhealthyDependency>,
     },
     /// It takes part in nothing any more.
-    #[serde(rename = "agent.disabled")]
     AgentDisabled { agent: AgentName, reason: Reason },
     /// It takes part again.
-    #[serde(rename = "agent.enabled")]
     AgentEnabled { agent: AgentName, reason: Reason },
     /// Its probes changed their mind.
-    #[serde(rename = "agent.health.changed")]
     HealthChanged { agent: AgentName, instance: u16, healthy: bool, reason: Option<Reason> },
 
     /// An execution was accepted.
-    #[serde(rename = "execution.queued")]
     ExecutionQueued { agent: AgentName, run: RunId, trigger: Trigger, scheduled_for: Option<Timestamp> },
     /// An attempt got its worker.
-    #[serde(rename = "execution.started")]
     ExecutionStarted {
         agent: AgentName,
         run: RunId,
@@ -133,7 +133,6 @@ pub enum Event {
         waited: Duration,
     },
     /// An execution ended; the topic is `execution.` and the end.
-    #[serde(rename = "execution.ended")]
     ExecutionEnded {
         agent: AgentName,
         run: RunId,
@@ -151,17 +150,13 @@ pub enum Event {
     },
 
     /// A dead letter was taken in.
-    #[serde(rename = "dlq.added")]
     DeadLetterAdded { id: u64, agent: AgentName, error: String, signature: String },
     /// A dead letter was run again.
-    #[serde(rename = "dlq.replayed")]
     DeadLetterReplayed { id: u64, agent: AgentName, run: RunId },
     /// A dead letter was thrown away: by somebody, or by its bound.
-    #[serde(rename = "dlq.discarded")]
     DeadLetterDiscarded { id: u64, agent: AgentName, evicted: bool },
 
     /// A breaker opened; without an agent it is the global one.
-    #[serde(rename = "breaker.opened")]
     BreakerOpened {
         agent: Option<AgentName>,
         reason: Reason,
@@ -169,14 +164,11 @@ pub enum Event {
         cooldown: Option<Duration>,
     },
     /// A breaker lets one trial through.
-    #[serde(rename = "breaker.half_open")]
     BreakerHalfOpen { agent: AgentName },
     /// A breaker closed.
-    #[serde(rename = "breaker.closed")]
     BreakerClosed { agent: Option<AgentName>, reason: Reason },
 
     /// All layers were started.
-    #[serde(rename = "boot.completed")]
     BootCompleted {
         agents: u32,
         layers: u32,
@@ -188,22 +180,16 @@ pub enum Event {
         critical_path: Vec<AgentName>,
     },
     /// The orchestrator goes down.
-    #[serde(rename = "shutdown.started")]
     ShutdownStarted { reason: String },
     /// New files took effect.
-    #[serde(rename = "config.reloaded")]
     ConfigReloaded { added: Vec<AgentName>, removed: Vec<AgentName>, changed: Vec<AgentName>, settings: Vec<String> },
     /// New files were refused; the old ones stay in effect.
-    #[serde(rename = "config.rejected")]
     ConfigRejected { faults: u32, first: String },
     /// Triggers of all agents were paused or resumed.
-    #[serde(rename = "triggers.paused")]
     TriggersPaused { paused: bool, by: String },
     /// An actor of the orchestrator died and was started again, or given up.
-    #[serde(rename = "system.actor.died")]
     ActorDied { actor: String, message: String, restarted: bool },
     /// The wall clock was set.
-    #[serde(rename = "system.clock.stepped")]
     ClockStepped { seconds: f64, misfired: u32 },
 }
 

@@ -123,12 +123,8 @@ impl Queue {
     }
 
     /// Makes room for so many more, so that a burst does not have to grow step by step.
-    pub fn reserve(&mut self, additional: usize, priority: Priority) {
-        self.levels[level_of(priority)].reserve(additional);
-        self.places.reserve(additional);
-        if !self.ageing.is_zero() && priority != Priority::Critical {
-            self.promotions.reserve(additional);
-        }
+    pub fn reserve(&mut self, additional: usize) {
+        self.places.reserve((self.waiting + additional).saturating_sub(self.places.len()));
     }
 
     /// Puts an execution at its place. Each key may wait once only.

@@ -21,7 +21,7 @@ fn a_job_is_triggered_with_a_payload_waited_for_and_its_log_read() {
         for body in [json!({ "payload": "häl\"lo" }), json!({ "payloadBase64": "aMOkbCJsbw==" })] {
             let run = trigger(&site, "echo", &body).await;
             let ended = site.ask(&format!("/api/v1/executions/{run}/wait")).await.json();
-            assert_eq!((&ended["type"], &ended["data"]["end"]), (&json!("execution.ended"), &json!("succeeded")));
+            assert_eq!((&ended["type"], &ended["data"]["end"]), (&json!("execution.succeeded"), &json!("succeeded")));
             assert_eq!(ended["data"]["run"], run);
             let log = site.ask(&format!("/api/v1/agents/echo/logs?run={run}&lines=10")).await;
             assert_eq!(log.header("content-type"), "application/x-ndjson");

@@ -41,11 +41,15 @@ impl Dispatcher {
     /// events of the others come with the next deadlines, each before anything else is told of its execution.
     pub fn admit_batch(&mut self, requests: impl IntoIterator<Item = Request>, now: Clocks, out: &mut Vec<Action>) {
         let mut requests = requests.into_iter();
+        let count = requests.size_hint().0;
+        self.runs.reserve(count);
+        self.jobs.reserve(count);
+        self.unannounced.reserve(count.saturating_sub(ANNOUNCED_AT_ONCE));
+        out.reserve(count.min(ANNOUNCED_AT_ONCE));
         for request in requests.by_ref().take(ANNOUNCED_AT_ONCE) {
             self.admit_in_passing(request, now, out);
         }
         // The others get their place in the line first.
-        self.runs.reserve(requests.size_hint().0);
         self.announces_later = true;
         for request in requests {
             self.admit_in_passing(request, now, out);

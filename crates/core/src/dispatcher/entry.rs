@@ -62,19 +62,19 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub profile: AgentProfile,
-    defined: bool,
     pub gate: Gate,
+    /// Executions that have not ended, in the order of admission; for a service the starts that wait.
+    pub live: Keys,
+    defined: bool,
+    pub ever_started: bool,
+    pub ever_succeeded: bool,
     /// Of a service, as it reports it.
     pub status: Status,
+    /// How many of those that are live were started; at most one under every overlap but `allow`.
+    pub started: u32,
     /// Of a job.
     pub outcome: Option<Outcome>,
     pub error: Option<String>,
-    pub ever_started: bool,
-    pub ever_succeeded: bool,
-    /// Executions that have not ended, in the order of admission; for a service the starts that wait.
-    pub live: Keys,
-    /// How many of these were started; at most one under every overlap but `allow`.
-    pub started: u32,
     pub dependents: Vec<AgentIndex>,
     pub followers: Vec<AgentIndex>,
 }

@@ -165,8 +165,9 @@ impl Dispatcher {
             self.backing_off.pop();
         }
         let backing_off = self.backing_off.peek().map(|Reverse((at, _))| *at);
-        let room =
-            if self.waiting_for_room.is_empty() { None } else { Some(self.restarts.room_at(now).unwrap_or(now)) };
+        // Also when nobody waits any more: that there is room again is still to be told.
+        let wanted = !self.waiting_for_room.is_empty() || self.room_exhausted;
+        let room = wanted.then(|| self.restarts.room_at(now).unwrap_or(now));
         backing_off.into_iter().chain(room).min()
     }
 

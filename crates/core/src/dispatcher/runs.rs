@@ -72,6 +72,7 @@ struct Past {
 }
 
 impl Run {
+    #[inline]
     #[expect(clippy::too_many_arguments, reason = "each is one field")]
     pub fn job(
         id: RunId,
@@ -157,32 +158,40 @@ struct Place {
     run: Option<Run>,
 }
 
-/// The slab.
+/// The slab. Whenever it is empty it begins at its first place again, so that a burst lies in memory in its order.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     places: Vec<Place>,
+    /// Places from here on have no tenant.
+    unused: u32,
+    /// Places before that have none.
     free: Vec<u32>,
 }
 
 impl Runs {
     pub fn reserve(&mut self, additional: usize) {
-        self.places.reserve(additional.saturating_sub(self.free.len()));
+        let wanted = self.unused as usize + additional.saturating_sub(self.free.len());
+        self.places.reserve(wanted.saturating_sub(self.places.len()));
     }
 
     /// The key that the next execution will have.
     pub fn next_key(&self) -> RunKey {
-        let new = || u32::try_from(self.places.len()).expect("fewer than 2^32 live executions");
-        let index = self.free.last().copied().unwrap_or_else(new);
+        let index = self.free.last().copied().unwrap_or(self.unused);
         let generation = self.places.get(index as usize).map_or(0, |place| place.generation);
         RunKey { index, generation: generation.wrapping_add(1) }
     }
 
+    #[inline]
     pub fn insert(&mut self, run: Run) -> RunKey {
         let key = self.next_key();
-        let place = Place { generation: key.generation, run: Some(run) };
-        match self.free.pop() {
-            Some(index) => self.places[index as usize] = place,
-            None => self.places.push(place),
+        if self.free.pop().is_none() {
+            self.unused = self.unused.checked_add(1).expect("fewer than 2^32 live executions");
+        }
+        if let Some(vacant) = self.places.get_mut(key.index as usize) {
+            vacant.generation = key.generation;
+            vacant.run = Some(run);
+        } else {
+            self.places.push(Place { generation: key.generation, run: Some(run) });
         }
         key
     }
@@ -190,8 +199,13 @@ impl Runs {
     pub fn remove(&mut self, key: RunKey) -> Run {
         let place = &mut self.places[key.index as usize];
         debug_assert_eq!(place.generation, key.generation, "only a live execution is removed");
+        let run = place.run.take().expect("only a live execution is removed");
         self.free.push(key.index);
-        place.run.take().expect("only a live execution is removed")
+        if self.free.len() == self.unused as usize {
+            self.free.clear();
+            self.unused = 0;
+        }
+        run
     }
 
     /// The execution behind a key that is known to be live.

@@ -89,7 +89,8 @@ impl Service {
             instance.force = force;
             match &mut instance.phase {
                 Phase::Off { .. } | Phase::BackingOff { .. } => instance.request_start(core, automatic, out),
-                Phase::Waiting if force => instance.request_start(core, automatic, out),
+                // A person's start is not held back by the limit of automatic ones.
+                Phase::Waiting if force || !automatic => instance.request_start(core, automatic, out),
                 // It is being ended: it comes back afterwards.
                 Phase::Alive(alive) if matches!(alive.then, Some(Then::Off(_))) => {
                     let reason = Reason::ByOperator { by: "start".to_owned() };
