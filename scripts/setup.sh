@@ -48,6 +48,23 @@ need_tool() {
         fail "could not install it; run:  cargo install --locked $1 --version $2"
 }
 
+# A real Prometheus for the tests, unpacked beside what is built: installed, it would bring a service on its port.
+need_prometheus() {
+    tools=target/tools
+    if has prometheus && has promtool || [ -x "$tools/usr/bin/promtool" ]; then return; fi
+    has apt-get && has dpkg || fail "missing: prometheus and promtool; install them so that they are on the PATH"
+    say "fetching prometheus for the tests (once, into $tools)"
+    mkdir -p "$tools"
+    log=$(mktemp)
+    if ! (cd "$tools" && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; } &&
+        dpkg -x prometheus_*.deb . && rm -f prometheus_*.deb) >"$log" 2>&1
+    then
+        tail -n 20 "$log" >&2
+        fail "could not fetch it; run:  apt-get update && apt-get install -y prometheus"
+    fi
+    rm -f "$log"
+}
+
 case "${1:-}" in
 build)
     need_cc
@@ -62,6 +79,7 @@ test)
     done
     # shellcheck disable=SC2086 # one word each
     [ -z "$missing" ] || need_packages $missing
+    need_prometheus
     need_tool cargo-nextest "$NEXTEST"
     need_tool cargo-deny "$DENY"
     ;;

@@ -54,6 +54,18 @@ impl Setup {
         setup
     }
 
+    /// A copy of one of the repository's own registries: `registry`, `examples/first-steps` …
+    ///
+    /// # Panics
+    /// If it can't be copied.
+    pub fn of_repository(folder: &str) -> Self {
+        let setup = Self::new(&[], "");
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+        let copied = Command::new("cp").arg("-R").arg(from.join(".")).arg(setup.dir().join("registry")).status();
+        assert!(copied.is_ok_and(|status| status.success()), "failed to copy {folder}");
+        setup
+    }
+
     /// Sets a variable of the orchestrator's environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {

@@ -162,7 +162,8 @@ impl Dispatcher {
 
     pub(super) fn cancel_waiting(&mut self, agent: AgentIndex, reason: &Reason, now: Clocks, out: &mut Vec<Action>) {
         let Some(entry) = self.entries.get(agent.slot()) else { return };
-        for key in entry.live.to_vec() {
+        let live: Vec<RunKey> = entry.live.iter().copied().collect();
+        for key in live {
             if self.runs.get(key).waits() {
                 self.cancel(key, reason.clone(), now, out);
             }

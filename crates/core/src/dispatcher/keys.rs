@@ -37,9 +37,8 @@ impl Keys {
     /// Takes one out, if it is there.
     pub fn remove(&mut self, key: RunKey) {
         match self {
-            Self::None => {}
             Self::One(only) if *only == key => *self = Self::None,
-            Self::One(_) => {}
+            Self::None | Self::One(_) => {}
             Self::Many(keys) => {
                 if let Some(position) = keys.iter().position(|other| *other == key) {
                     keys.remove(position);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use werkpilot_core::agent::{Action as Wish, Agent, Command, Event as ToAgent, Launch, ProcessEnd, ProcessKey};
 use werkpilot_core::backoff::Dice;
 use werkpilot_core::boot::{Boot, BootAction, BootEvent, BootMember};
-use werkpilot_core::dispatcher::{Action, Admission, AgentProfile, Dispatcher, Event as ToDispatcher, Request};
+use werkpilot_core::dispatcher::{Action, Admission, AgentProfile, Dispatcher, Event as ToDispatcher, Gate, Request};
 use werkpilot_core::exit::{Exit, SpawnFailure, SpawnFailureKind};
 use werkpilot_core::ids::{AgentIndex, RunId};
 use werkpilot_core::reason::Reason;
@@ -502,6 +502,8 @@ impl World {
         match wish {
             Wish::Launch(launch) => {
                 assert!(!self.drained[slot], "nothing is launched while draining");
+                let closed = matches!(self.agents[slot].gate(), Gate::Closed { .. });
+                assert!(!closed, "{} launches though it is closed", name_of(slot));
                 self.tally.launches += 1;
                 self.model.launched(&launch);
                 self.launch(&launch);
