@@ -26,7 +26,7 @@
 //! - Nothing that a program writes, however much and however odd, costs more than a bounded buffer or blocks anyone.
 //! - One process has at most one [`Host`]: children, the subreaper flag and `SIGCHLD` belong to the whole process.
 //!
-//! `unsafe` is confined to three modules: `sys` (system calls without a safe wrapper), `exec` (the child between clone
+//! `unsafe` is confined to four modules: `precise_timer` (one registration), `sys` (system calls without a safe wrapper), `exec` (the child between clone
 //! and exec) and `users` (the user database).
 
 mod capture;
@@ -44,6 +44,7 @@ pub mod limits;
 pub mod logs;
 pub mod memory;
 mod notify;
+mod precise_timer;
 pub mod probe;
 mod proc_fs;
 mod reactor;
@@ -58,3 +59,4 @@ mod users;
 pub use event::{ExitReport, ProcessEvent, WaitStatus};
 pub use host::{Host, HostError, HostOptions, ShutdownReport, become_subreaper};
 pub use launch::{Launch, Output, ProcessKey};
+pub use precise_timer::PreciseTimer;

@@ -21,6 +21,15 @@ impl Clock {
         Clocks { steady: self.steady(), wall: Self::wall() }
     }
 
+    /// Both clocks at the last full millisecond of the wall clock: what is so far ahead on one is so far ahead on the
+    /// other, to the microsecond.
+    pub fn now_to_the_millisecond(&self) -> Clocks {
+        let steady = self.steady();
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let past_it = Duration::from_nanos(u64::from(since_epoch.subsec_nanos() % 1_000_000));
+        Clocks { steady: steady - past_it, wall: Self::wall_of(since_epoch) }
+    }
+
     /// The steady clock.
     pub fn steady(&self) -> Moment {
         Moment::from_nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
@@ -28,7 +37,10 @@ impl Clock {
 
     /// The wall clock.
     pub fn wall() -> Timestamp {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::wall_of(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+    }
+
+    fn wall_of(since_epoch: Duration) -> Timestamp {
         Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 

@@ -11,7 +11,7 @@ use werkpilot_core::dispatcher::Admission;
 use werkpilot_core::event::{End, Event};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::settings::Settings;
-use werkpilot_core::spec::{AgentSpec, Backoff, Dependency, Program, ReadyCheck, Registry, Strategy};
+use werkpilot_core::spec::{AgentSpec, Backoff, Condition, Dependency, Program, ReadyCheck, Registry, Strategy};
 use werkpilot_core::status::Status;
 use werkpilot_runtime::{Handle, Loaded, Options, RunRequest, start};
 
@@ -170,7 +170,7 @@ fn kill(pid: i32, signal: &str) {
 #[test]
 fn a_job_with_an_unhealthy_dependency_is_skipped_with_the_reason() {
     let mut sales = job("agent-sales", "true");
-    sales.dependencies = vec![Dependency { agent: name("agent-db"), condition: Default::default() }];
+    sales.dependencies = vec![Dependency { agent: name("agent-db"), condition: Condition::Healthy }];
     let mut db = service("agent-db", "exit 1");
     db.service_mut().unwrap().restart = werkpilot_core::spec::RestartPolicy::Never;
     with_fleet(vec![sales, db], |handle| async move {

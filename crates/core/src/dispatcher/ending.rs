@@ -30,10 +30,10 @@ impl Dispatcher {
         if !self.runs.is_running(key) {
             return; // A late report about an execution that has ended.
         }
-        self.busy -= 1;
-        self.waiting += 1;
+        self.leave_worker(key);
         let until = now.steady + delay;
         let run = self.runs.get_mut(key);
+        let agent = run.agent;
         let exit = attempt.as_ref().map(|attempt| attempt.exit.clone());
         run.remember(attempt, 0);
         run.automatic = counted;
@@ -41,24 +41,36 @@ impl Dispatcher {
         run.phase = Phase::BackingOff { until };
         run.reason = Some(Box::new(Reason::BackingOff { delay, cause: Box::new(reason) }));
         // There may be a reason, known here only, why there is no further attempt.
-        let over = match (&self.entries[run.agent.slot()].gate, run.cancelled.take()) {
+        let entry = &self.entries[run.agent.slot()];
+        let over = match (&entry.gate, run.cancelled.take()) {
             _ if self.shutting_down => Some((End::Interrupted, Reason::ShuttingDown)),
+            _ if !entry.is_defined() => Some((End::Cancelled, Reason::Removed)),
             (_, Some(why)) => Some((End::Cancelled, *why)),
             (Gate::Closed { reason, .. }, None) => Some((End::Cancelled, reason.clone())),
             (Gate::Open | Gate::HalfOpen, None) => None,
         };
         match over {
             Some((end, reason)) => self.finish(key, end, exit, Some(reason), now, out),
-            None => self.backing_off.push(Reverse((until, key))),
+            None => {
+                self.backing_off.push(Reverse((until, key)));
+                self.release_next(agent, now);
+            }
         }
+    }
+
+    /// Its program has ended; it counts as waiting until it is decided what follows.
+    fn leave_worker(&mut self, key: RunKey) {
+        self.busy -= 1;
+        self.waiting += 1;
+        let agent = self.runs.get(key).agent;
+        self.entries[agent.slot()].running -= 1;
     }
 
     pub(super) fn ended(&mut self, mut ended: Ended, now: Clocks, out: &mut Vec<Action>) {
         if !self.runs.is_running(ended.key) {
             return; // Reported twice, or after it was given up: the first report counts.
         }
-        self.busy -= 1;
-        self.waiting += 1;
+        self.leave_worker(ended.key);
         let run = self.runs.get_mut(ended.key);
         run.phase = Phase::Queued;
         run.remember(ended.attempt.take(), ended.peak_rss_bytes);

@@ -70,8 +70,11 @@ pub(super) struct Entry {
     pub ever_succeeded: bool,
     /// Of a service, as it reports it.
     pub status: Status,
-    /// How many of those that are live were started; at most one under every overlap but `allow`.
+    /// How many of those that are live were started; at most one under every overlap but `allow`, except that a rule
+    /// that became stricter finds more of them.
     pub started: u32,
+    /// How many of these have a program.
+    pub running: u32,
     /// Of a job.
     pub outcome: Option<Outcome>,
     pub error: Option<String>,
@@ -80,6 +83,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether one more may run beside those that there are. One that was started already only waits for those that run.
+    pub fn has_turn(&self, started_already: bool) -> bool {
+        self.profile.overlap == Overlap::Allow || if started_already { self.running == 0 } else { self.started == 0 }
+    }
+
     /// A slot without an agent.
     pub fn vacant() -> Self {
         Self {
@@ -104,6 +112,7 @@ impl Entry {
             ever_succeeded: false,
             live: Keys::default(),
             started: 0,
+            running: 0,
             dependents: Vec::new(),
             followers: Vec::new(),
         }
@@ -121,10 +130,10 @@ impl Entry {
     /// Forgets all but its name and what still runs.
     pub fn vacate(&mut self) {
         let name = self.profile.name.clone();
-        let (live, started) = (std::mem::take(&mut self.live), self.started);
+        let (live, started, running) = (std::mem::take(&mut self.live), self.started, self.running);
         let dependents = std::mem::take(&mut self.dependents);
         let followers = std::mem::take(&mut self.followers);
-        *self = Self { live, started, dependents, followers, ..Self::vacant() };
+        *self = Self { live, started, running, dependents, followers, ..Self::vacant() };
         self.profile.name = name;
     }
 

@@ -6,7 +6,7 @@ use super::{Dispatcher, RunKey};
 use crate::event::{End, Event as Fact};
 use crate::ids::AgentIndex;
 use crate::reason::Reason;
-use crate::spec::{OnUnhealthyDependency, Overlap};
+use crate::spec::OnUnhealthyDependency;
 use crate::time::Clocks;
 
 impl Dispatcher {
@@ -38,7 +38,7 @@ impl Dispatcher {
             self.cancel(key, Reason::ConfigChanged, now, out);
             return;
         }
-        if job && entry.profile.overlap != Overlap::Allow && entry.started > u32::from(run.started) {
+        if job && !entry.has_turn(run.started) {
             self.park(key, Park::Previous, Reason::WaitingForPrevious);
             return;
         }
@@ -108,6 +108,7 @@ impl Dispatcher {
             self.forget(key);
         } else {
             self.busy += 1;
+            entry.running += 1;
             self.waiting -= 1;
             out.push(Action::Emit(Fact::ExecutionStarted {
                 agent: entry.profile.name.clone(),
@@ -164,11 +165,11 @@ impl Dispatcher {
     /// The next execution of the same agent may have its turn.
     pub(super) fn release_next(&mut self, agent: AgentIndex, now: Clocks) {
         let entry = &self.entries[agent.slot()];
-        if entry.started > 0 {
-            return;
-        }
-        let next = entry.live.iter().copied().find(|key| self.runs.is_parked(*key, Park::Previous));
-        if let Some(key) = next {
+        let may_go = |key: &RunKey| {
+            let run = self.runs.get(*key);
+            run.phase == Phase::Parked(Park::Previous) && entry.has_turn(run.started)
+        };
+        if let Some(key) = entry.live.iter().copied().find(may_go) {
             self.enqueue_again(key, now);
         }
     }

@@ -212,7 +212,10 @@ impl Model {
             assert!(!matches!(gate, Gate::Closed { .. }), "a job of {} started while closed", name_of(agent.slot()));
             let serial = self.profile(agent).overlap != Overlap::Allow;
             let others = self.live.iter().filter(|id| **id != grant.run && self.runs[id].agent == agent);
-            let others = others.filter(|id| self.runs[id].started).count();
+            // More than one were started only if that was allowed then: these go on one after the other.
+            let again = self.runs[&grant.run].started;
+            let others = others.map(|id| &self.runs[id]);
+            let others = others.filter(|other| other.at == Where::Runs || (other.started && !again)).count();
             assert!(!serial || others == 0, "two executions of {} at a time", name_of(agent.slot()));
             self.standings[agent.slot()].ever_started = true;
             self.keys.insert(grant.key, grant.run);
@@ -310,11 +313,12 @@ impl Model {
     fn check_that_nothing_startable_waits(&mut self, now: Moment) {
         let free = self.running() < self.limits.workers as usize;
         let room = self.has_room(now);
-        // Of each agent: how many of its live executions were started, and which of those that wait came first.
-        let mut crowd = vec![(0, usize::MAX); self.standings.len()];
+        // Of each agent: how many of its live executions were started, and how many run, and which of those that wait came first.
+        let mut crowd = vec![(0, 0, usize::MAX); self.standings.len()];
         for run in self.live.iter().map(|id| &self.runs[id]) {
-            let (started, first) = &mut crowd[run.agent.slot()];
+            let (started, running, first) = &mut crowd[run.agent.slot()];
             *started += u32::from(run.started);
+            *running += u32::from(run.at == Where::Runs);
             if run.at != Where::Runs {
                 *first = run.order.min(*first);
             }
@@ -327,22 +331,22 @@ impl Model {
             }
             let profile = self.profile(run.agent);
             let name = &profile.name;
-            let (started, first) = crowd[run.agent.slot()];
-            let blocked = profile.overlap != Overlap::Allow && started > u32::from(run.started);
+            let (started, running, first) = crowd[run.agent.slot()];
+            let blocked = profile.overlap != Overlap::Allow && if run.started { running > 0 } else { started > 0 };
             let well = run.forced || self.is_well(run.agent);
-            let starved = run.automatic && !room;
+            let roomless = run.automatic && !room;
             if blocked {
                 parked[0].1 += 1;
             } else if !well {
                 parked[1].1 += 1;
                 let waits = profile.on_unhealthy == OnUnhealthyDependency::Wait;
-                assert!(waits || starved || !free, "{name} waits for its dependencies, but is to be skipped");
-            } else if starved {
+                assert!(waits || roomless || !free, "{name} waits for its dependencies, but is to be skipped");
+            } else if roomless {
                 parked[2].1 += 1;
             }
             // One that waits behind another of the same agent is not to overtake it.
             let first = profile.overlap == Overlap::Allow || run.order == first;
-            assert!(!(free && !blocked && well && !starved && first), "{name} could start and does not");
+            assert!(!(free && !blocked && well && !roomless && first), "{name} could start and does not");
         }
         for ((agent, instance), (automatic, force)) in &self.wanted {
             let well = *force || self.is_well(*agent);

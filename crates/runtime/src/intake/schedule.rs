@@ -10,6 +10,8 @@ use werkpilot_core::schedule::Schedule;
 use werkpilot_core::spec::AgentSpec;
 use werkpilot_core::timetable::{ClockStep, DueKind, Entry, Timer, seed_of};
 
+use werkpilot_process::PreciseTimer;
+
 use crate::house::House;
 use crate::supervision::ExitNotice;
 use crate::work::queue::AdmitDue;
@@ -32,15 +34,11 @@ pub struct UnscheduleAgents(pub Vec<AgentIndex>);
 #[rtype(result = "()")]
 pub struct StopSchedule;
 
-/// Looks for the next times of what was handed over.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-struct Reschedule;
-
 /// The actor of the timetable.
 pub struct ScheduleActor {
     house: Rc<House>,
     alarm: SpawnHandle,
+    timer: Option<Rc<PreciseTimer>>,
     stopped: bool,
     _notice: ExitNotice,
 }
@@ -48,7 +46,13 @@ pub struct ScheduleActor {
 impl ScheduleActor {
     /// An actor for the house's timetable.
     pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
-        Self { house, alarm: SpawnHandle::default(), stopped: false, _notice: notice }
+        Self {
+            house,
+            alarm: SpawnHandle::default(),
+            timer: PreciseTimer::new().ok().map(Rc::new),
+            stopped: false,
+            _notice: notice,
+        }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
@@ -62,19 +66,45 @@ impl ScheduleActor {
             let misfired = u32::try_from(sweep.misfired.len()).unwrap_or(u32::MAX);
             self.house.emit(Event::ClockStepped { seconds, misfired });
         }
-        if !due.is_empty() {
-            self.house.posts.queue.tell(AdmitDue(std::mem::take(&mut due)));
-            ctx.notify(Reschedule);
+        if due.is_empty() {
+            self.arm(ctx);
+        } else {
+            self.house.posts.queue.tell(AdmitDue(due));
+            self.reschedule_later(ctx);
         }
-        self.arm(ctx);
     }
 
     fn arm(&mut self, ctx: &mut Context<Self>) {
         ctx.cancel_future(self.alarm);
-        let now = self.house.now();
-        if let Some(at) = self.house.timetable.borrow().next_deadline(now) {
-            self.alarm = ctx.run_later(at.since(now.steady), Self::look);
-        }
+        let now = self.house.clock.now_to_the_millisecond();
+        let Some(at) = self.house.timetable.borrow().next_deadline(now) else { return };
+        let delay = at.since(self.house.clock.steady());
+        let Some(timer) = self.timer.clone() else {
+            self.alarm = ctx.run_later(delay, Self::look);
+            return;
+        };
+        let sleep = async move { timer.sleep(delay).await };
+        self.alarm = ctx.spawn(sleep.into_actor(self).map(move |slept, this, ctx| {
+            if let Err(error) = slept {
+                log::warn!("the schedule's timer failed, a coarser one takes over: {error}");
+                this.timer = None;
+                this.arm(ctx);
+            } else {
+                this.look(ctx);
+            }
+        }));
+    }
+
+    /// Looks for the next times of some of what was handed over. Whoever else is ready, the queue first of all, has
+    /// its turn before: a message to oneself would be handled at once.
+    fn reschedule_later(&self, ctx: &mut Context<Self>) {
+        ctx.spawn(tokio::task::yield_now().into_actor(self).map(|(), this, ctx| {
+            if this.house.timetable.borrow_mut().reschedule(PIECE) {
+                this.reschedule_later(ctx);
+            } else {
+                this.arm(ctx);
+            }
+        }));
     }
 }
 
@@ -159,17 +189,5 @@ impl Handler<StopSchedule> for ScheduleActor {
     fn handle(&mut self, _: StopSchedule, ctx: &mut Self::Context) {
         self.stopped = true;
         ctx.cancel_future(self.alarm);
-    }
-}
-
-impl Handler<Reschedule> for ScheduleActor {
-    type Result = ();
-    fn handle(&mut self, _: Reschedule, ctx: &mut Self::Context) {
-        let more = self.house.timetable.borrow_mut().reschedule(PIECE);
-        if more {
-            ctx.notify(Reschedule);
-        } else {
-            self.arm(ctx);
-        }
     }
 }

@@ -175,6 +175,15 @@ fn a_removed_agent_loses_what_waits_and_still_reports_what_runs() {
 }
 
 #[test]
+fn a_removed_agent_is_not_repeated_either() {
+    let mut desk = Desk::new(1);
+    desk.due(A);
+    desk.dispatcher.remove(AgentIndex(A), desk.now, &mut Vec::new());
+    assert_eq!(desk.retries(A, SECOND, true), ["a cancelled"], "it had timed out before it was removed");
+    assert_eq!(desk.deadline(), None);
+}
+
+#[test]
 fn a_service_that_was_given_up_leaves_a_dead_letter() {
     let mut desk = Desk::new(1);
     desk.define(A, |profile| profile.service = true);

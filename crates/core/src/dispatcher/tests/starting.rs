@@ -161,6 +161,28 @@ fn an_overlap_rule_that_became_stricter_waits_for_all_that_run() {
 }
 
 #[test]
+fn two_that_were_started_side_by_side_are_repeated_one_after_the_other_under_a_stricter_rule() {
+    let mut desk = Desk::new(4);
+    desk.define(A, |profile| profile.overlap = Overlap::Allow);
+    desk.due(A);
+    let first = desk.key(A);
+    desk.due(A);
+    let second = desk.key(A);
+    desk.define(A, |profile| profile.overlap = Overlap::QueueAll);
+    assert_eq!(desk.due(A), ["queued a"]);
+    let retry = |desk: &mut Desk, key| {
+        desk.granted.insert(A, key);
+        desk.retries(A, Duration::ZERO, true)
+    };
+    assert_eq!(retry(&mut desk, first), NOTHING);
+    assert_eq!(desk.on(Event::DeadlineReached), NOTHING, "the other one still runs");
+    assert_eq!(retry(&mut desk, second), ["start a#2"]);
+    assert_eq!(desk.on(Event::DeadlineReached), NOTHING, "now the first one does");
+    assert_eq!(desk.ends(A, End::Succeeded), ["sample a", "a succeeded", "start a#2"]);
+    assert_eq!(desk.ends(A, End::Succeeded), ["sample a", "a succeeded", "start a#1"]);
+}
+
+#[test]
 fn an_agent_that_became_the_other_kind_starts_nothing_of_the_old_one() {
     let mut desk = Desk::new(1);
     desk.batch(&[B, A]);
@@ -224,7 +246,8 @@ fn a_start_that_was_withdrawn_does_not_happen() {
     let withdraw = Event::WithdrawService { agent: AgentIndex(C), instance: 0 };
     assert_eq!(desk.on(withdraw.clone()), NOTHING);
     assert_eq!(desk.on(withdraw), NOTHING);
-    assert_eq!(desk.deadline(), None, "nobody waits for room");
+    assert_eq!(desk.deadline(), Some(Moment::from_secs(60)), "nobody waits for room, but its return is to be told");
     desk.wait(60 * SECOND);
     assert_eq!(desk.on(Event::DeadlineReached), ["room again"]);
+    assert_eq!(desk.deadline(), None);
 }
