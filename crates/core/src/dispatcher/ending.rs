@@ -49,12 +49,11 @@ impl Dispatcher {
             (Gate::Closed { reason, .. }, None) => Some((End::Cancelled, reason.clone())),
             (Gate::Open | Gate::HalfOpen, None) => None,
         };
-        match over {
-            Some((end, reason)) => self.finish(key, end, exit, Some(reason), now, out),
-            None => {
-                self.backing_off.push(Reverse((until, key)));
-                self.release_next(agent, now);
-            }
+        if let Some((end, reason)) = over {
+            self.finish(key, end, exit, Some(reason), now, out);
+        } else {
+            self.backing_off.push(Reverse((until, key)));
+            self.release_next(agent, now);
         }
     }
 

@@ -313,7 +313,7 @@ impl Model {
     fn check_that_nothing_startable_waits(&mut self, now: Moment) {
         let free = self.running() < self.limits.workers as usize;
         let room = self.has_room(now);
-        // Of each agent: how many of its live executions were started, and how many run, and which of those that wait came first.
+        // Of each agent: how many of its live executions were started, how many run, and which of those that wait was first.
         let mut crowd = vec![(0, 0, usize::MAX); self.standings.len()];
         for run in self.live.iter().map(|id| &self.runs[id]) {
             let (started, running, first) = &mut crowd[run.agent.slot()];
