@@ -44,6 +44,11 @@ struct Place {
     since: Moment,
 }
 
+impl Place {
+    const FREE: Self =
+        Self { generation: 0, stamp: 0, level: OUT, priority: 0, depth: 0, sequence: 0, since: Moment::ZERO };
+}
+
 /// A waiting execution as the queue sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
@@ -127,6 +132,23 @@ impl Queue {
         self.places.reserve((self.waiting + additional).saturating_sub(self.places.len()));
     }
 
+    /// Makes and touches room for so many, so that the busiest second does not wait for memory.
+    pub fn expect(&mut self, waiting: usize, priority: Priority) {
+        if waiting > self.places.len() {
+            self.places.resize(waiting, Place::FREE);
+        }
+        let level = level_of(priority);
+        if self.is_empty() && waiting > self.levels[level].capacity() {
+            let rank = Reverse((0, 0, 0, 0));
+            self.levels[level].extend(std::iter::repeat_n(rank, waiting));
+            self.levels[level].clear();
+            if level > 0 && !self.ageing.is_zero() {
+                self.promotions.extend(std::iter::repeat_n(Reverse((Moment::ZERO, 0, 0, 0)), waiting));
+                self.promotions.clear();
+            }
+        }
+    }
+
     /// Puts an execution at its place. Each key may wait once only.
     pub fn push(&mut self, key: RunKey, priority: Priority, depth: u32, now: Moment) -> Turn {
         let turn = Turn { sequence: self.next_sequence, since: now };
@@ -143,9 +165,7 @@ impl Queue {
     fn put(&mut self, key: RunKey, level: usize, depth: u32, turn: Turn) {
         let index = key.index as usize;
         if index >= self.places.len() {
-            let (generation, since) = (0, Moment::ZERO);
-            let free = Place { generation, stamp: 0, level: OUT, priority: 0, depth: 0, sequence: 0, since };
-            self.places.resize(index + 1, free);
+            self.places.resize(index + 1, Place::FREE);
         }
         debug_assert_eq!(self.places[index].level, OUT, "a place holds one waiting execution");
         self.last_stamp = self.last_stamp.wrapping_add(1);

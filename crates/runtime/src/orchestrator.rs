@@ -146,7 +146,7 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
     }
     let supervisor = Supervisor::launch(house.clone());
     house.posts.supervisor.fill(supervisor.clone());
-    supervisor.do_send(AddAgents(specs));
+    supervisor.do_send(AddAgents { specs, start: false });
     supervisor.do_send(Boot);
     Ok(Handle::new(house.posts.clone(), logs_dir, house.clock))
 }

@@ -41,6 +41,7 @@ use crate::ids::{AgentIndex, RunId};
 use crate::queue::{Queue, RunKey};
 use crate::reason::Reason;
 use crate::settings::{Breaker, QueueSettings};
+use crate::spec::Priority;
 use crate::status::Status;
 use crate::time::{Clocks, Moment, Timestamp};
 
@@ -116,6 +117,21 @@ impl Dispatcher {
         self.slot(agent).redefine(profile);
         let concerned = std::iter::once(&agent).chain(&self.entries[agent.slot()].dependents);
         self.redefined.extend(concerned.filter(|one| !self.entries[one.slot()].live.is_empty()));
+    }
+
+    /// Makes room for every job of the fleet being due at once, within the queue's capacity.
+    pub fn expect_all_jobs(&mut self) {
+        let mut by_priority = [(Priority::Critical, 0), (Priority::Important, 0), (Priority::Normal, 0)];
+        for entry in self.entries.iter().filter(|entry| entry.is_defined() && !entry.profile.service) {
+            for (_, count) in by_priority.iter_mut().filter(|(priority, _)| *priority == entry.profile.priority) {
+                *count += 1;
+            }
+        }
+        let capacity = usize::try_from(self.capacity).unwrap_or(usize::MAX);
+        self.runs.expect(by_priority.iter().map(|(_, count)| count).sum::<usize>().min(capacity));
+        for (priority, count) in by_priority {
+            self.jobs.expect(count.min(capacity), priority);
+        }
     }
 
     /// Takes an agent out: its waiting executions end as cancelled; as a dependency it is `missing` from now on.

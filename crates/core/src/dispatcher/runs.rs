@@ -174,6 +174,13 @@ impl Runs {
         self.places.reserve(wanted.saturating_sub(self.places.len()));
     }
 
+    /// Makes and touches places for so many, so that the busiest second does not wait for memory.
+    pub fn expect(&mut self, live: usize) {
+        if live > self.places.len() {
+            self.places.resize_with(live, Place::default);
+        }
+    }
+
     /// The key that the next execution will have.
     pub fn next_key(&self) -> RunKey {
         let index = self.free.last().copied().unwrap_or(self.unused);

@@ -5,6 +5,7 @@
 
 mod fleet;
 mod model;
+mod programs;
 mod storm;
 mod world;
 

@@ -7,23 +7,22 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::fmt::Debug;
 use std::time::Duration;
 
-use werkpilot_core::agent::{Action as Wish, Agent, Command, Event as ToAgent, Launch, ProcessEnd, ProcessKey};
+use werkpilot_core::agent::{Action as Wish, Agent, Command, Event as ToAgent, ProcessKey};
 use werkpilot_core::backoff::Dice;
 use werkpilot_core::boot::{Boot, BootAction, BootEvent, BootMember};
 use werkpilot_core::dispatcher::{Action, Admission, AgentProfile, Dispatcher, Event as ToDispatcher, Gate, Request};
-use werkpilot_core::exit::{Exit, SpawnFailure, SpawnFailureKind};
+use werkpilot_core::exit::Exit;
 use werkpilot_core::ids::{AgentIndex, RunId};
 use werkpilot_core::reason::Reason;
 use werkpilot_core::schedule::Schedule;
 use werkpilot_core::settings::{Breaker, QueueSettings};
-use werkpilot_core::signal::Signal;
-use werkpilot_core::spec::{ReadyCheck, StopPolicy};
 use werkpilot_core::time::{Clocks, Moment, Timestamp};
 use werkpilot_core::timetable::{DueKind, Entry, Timer, Timetable};
 use werkpilot_core::trigger::Trigger;
 
 use crate::fleet::{Chance, Member, fleet, name_of, profile};
 use crate::model::{Limits, Model};
+use crate::programs::Program;
 
 /// 2026-03-29 00:00 UTC.
 const BEGIN: Timestamp = Timestamp::from_secs(1_774_742_400);
@@ -115,14 +114,6 @@ pub enum Happening {
     StopServices,
 }
 
-/// A simulated program.
-#[derive(Debug)]
-struct Program {
-    began: Moment,
-    ignores_stop: bool,
-    stopping: bool,
-}
-
 pub struct World {
     pub chance: Chance,
     pub members: Vec<Member>,
@@ -138,7 +129,7 @@ pub struct World {
     happenings: BinaryHeap<Reverse<(Moment, u64)>>,
     waiting: BTreeMap<u64, Happening>,
     serial: u64,
-    programs: BTreeMap<ProcessKey, Program>,
+    pub programs: BTreeMap<ProcessKey, Program>,
     drained: Vec<bool>,
     all_ended: Vec<bool>,
     pub shutting_down: bool,
@@ -533,74 +524,6 @@ impl World {
             }
             Wish::WatchReadiness { .. } | Wish::WatchHealth { .. } | Wish::Unwatch { .. } => {}
         }
-    }
-
-    // ---- programs ----
-
-    fn launch(&mut self, launch: &Launch) {
-        let (process, agent) = (launch.process, launch.process.agent);
-        let temper = self.members[agent.slot()].temper;
-        let delay = self.chance.pick(&[Duration::ZERO, Duration::from_millis(20), Duration::from_millis(100)]);
-        if self.chance.percent(temper.spawn_fails_percent) {
-            let kind = if self.chance.percent(80) { temper.spawn_failure } else { SpawnFailureKind::Other };
-            let failure = SpawnFailure { kind, message: "no such luck".to_owned() };
-            self.after(delay, Happening::Deliver(agent, ToAgent::SpawnFailed { process, failure }));
-            return;
-        }
-        let ignores_stop = self.chance.percent(temper.ignores_stop_percent);
-        self.programs.insert(process, Program { began: self.now.steady + delay, ignores_stop, stopping: false });
-        let pid = i32::try_from(process.serial).unwrap();
-        self.after(delay, Happening::Deliver(agent, ToAgent::Started { process, pid }));
-        let fails = self.chance.percent(temper.fails_percent);
-        let exit = if fails {
-            self.chance.pick(&[Exit::Code(1), Exit::Code(2), Exit::Signal(Signal::KILL)])
-        } else {
-            Exit::Clean
-        };
-        let life = self.chance.tenths(temper.lives.0, temper.lives.1);
-        // Now and then the news of the end is faster than that of the start.
-        let exits = if self.chance.percent(3) { delay / 2 } else { delay + life };
-        self.after(exits, Happening::Exits { process, exit, forced: false });
-        self.foretell_health(launch, delay);
-    }
-
-    fn foretell_health(&mut self, launch: &Launch, delay: Duration) {
-        let (process, agent) = (launch.process, launch.process.agent);
-        let temper = self.members[agent.slot()].temper;
-        let Some(service) = launch.spec.service() else { return };
-        let by_itself = matches!(service.ready.check, ReadyCheck::After(_) | ReadyCheck::Bus);
-        if !by_itself && !self.chance.percent(temper.never_ready_percent) {
-            let ready = if self.chance.percent(5) { Duration::ZERO } else { delay + self.chance.tenths(0, 50) };
-            self.after(ready, Happening::Deliver(agent, ToAgent::Ready { process }));
-        }
-        if self.chance.percent(temper.unhealthy_percent) {
-            let ill = delay + self.chance.tenths(0, 2_000);
-            let reason = Reason::ProbesFailed { failures: 3, last: "refused".to_owned() };
-            self.after(ill, Happening::Deliver(agent, ToAgent::Unhealthy { process, reason }));
-            let well = ill + self.chance.tenths(0, 100);
-            self.after(well, Happening::Deliver(agent, ToAgent::HealthyAgain { process }));
-        }
-    }
-
-    fn stop(&mut self, process: ProcessKey, policy: StopPolicy) {
-        let quick = self.chance.tenths(0, 3);
-        let Some(program) = self.programs.get_mut(&process) else { return };
-        assert!(!std::mem::replace(&mut program.stopping, true), "a program is stopped once");
-        let forced = program.ignores_stop;
-        let (delay, signal) = if forced { (policy.timeout, Signal::KILL) } else { (quick, policy.signal) };
-        self.after(delay, Happening::Exits { process, exit: Exit::Signal(signal), forced });
-    }
-
-    fn exits(&mut self, process: ProcessKey, exit: Exit, forced: bool) {
-        let Some(program) = self.programs.remove(&process) else { return };
-        let lived = self.now.steady.since(program.began);
-        let end = ProcessEnd { exit, lived, forced, peak_rss_bytes: 1, log_tail: Vec::new() };
-        let event = ToAgent::Exited { process, end };
-        if self.chance.percent(3) {
-            self.after(Duration::from_millis(200), Happening::Deliver(process.agent, event.clone()));
-            self.after(Duration::from_millis(300), Happening::Deliver(process.agent, ToAgent::Ready { process }));
-        }
-        self.send(process.agent, Note::Tell(event));
     }
 }
 

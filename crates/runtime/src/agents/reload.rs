@@ -15,7 +15,6 @@ use werkpilot_core::ids::{AgentIndex, AgentName};
 use werkpilot_core::settings::Settings;
 use werkpilot_core::spec::{AgentSpec, Registry};
 
-use crate::agents::boot::StartNewcomers;
 use crate::agents::supervisor::{AddAgents, RetireAgents};
 use crate::house::{House, HousePhase};
 use crate::intake::schedule::{ScheduleAgents, UnscheduleAgents};
@@ -169,10 +168,7 @@ impl Reloader {
         posts.supervisor.tell(RetireAgents(plan.retired));
         posts.schedule.tell(UnscheduleAgents(untimed));
         posts.schedule.tell(ScheduleAgents(timed));
-        let first = self.house.directory.borrow().next_index();
-        let newcomers: Vec<AgentIndex> = (0..plan.added.len()).map(|n| AgentIndex::from(first.slot() + n)).collect();
-        posts.supervisor.tell(AddAgents(plan.added));
-        posts.boot.tell(StartNewcomers(newcomers));
+        posts.supervisor.tell(AddAgents { specs: plan.added, start: true });
     }
 
     fn apply_settings(&self) {

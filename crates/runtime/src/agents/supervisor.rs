@@ -13,7 +13,7 @@ use werkpilot_core::graph::Graph;
 use werkpilot_core::ids::AgentIndex;
 use werkpilot_core::spec::{AgentSpec, Overlap};
 
-use crate::agents::boot::{BeginBoot, BootActor};
+use crate::agents::boot::{BeginBoot, BootActor, StartNewcomers};
 use crate::agents::department::{DepartmentSupervisor, Dismiss, Employ};
 use crate::agents::reload::Reloader;
 use crate::agents::shutdown::{BeginShutdown, ShutdownActor};
@@ -28,10 +28,15 @@ use crate::post::Post;
 use crate::supervision::{ActorGone, ExitNotice, Intensity};
 use crate::work::queue::{Define, QueueActor, Undefine};
 
-/// Takes agents in: their slots, machines and actors. They are not booted by it.
+/// Takes agents in: their slots, machines and actors.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct AddAgents(pub Vec<Arc<AgentSpec>>);
+pub struct AddAgents {
+    /// Their definitions.
+    pub specs: Vec<Arc<AgentSpec>>,
+    /// Whether they are started at once; else the boot does it, layer by layer.
+    pub start: bool,
+}
 
 /// Ends agents and takes them out once their last process has ended.
 #[derive(Debug, Message)]
@@ -133,7 +138,7 @@ impl Supervisor {
         post
     }
 
-    fn add(&mut self, specs: Vec<Arc<AgentSpec>>, ctx: &mut Context<Self>) {
+    fn add(&mut self, specs: Vec<Arc<AgentSpec>>, start: bool, ctx: &mut Context<Self>) {
         let breaker = self.house.settings.borrow().breaker.clone();
         let mut added = Vec::with_capacity(specs.len());
         for spec in specs {
@@ -145,8 +150,12 @@ impl Supervisor {
             added.push((index, spec.department.clone()));
         }
         settle_graph(&self.house);
-        for (index, department) in added {
-            self.department(&department, ctx).tell(Employ(index));
+        for (index, department) in &added {
+            self.department(department, ctx).tell(Employ(*index));
+        }
+        if start {
+            // Only now: who starts them finds them in the directory.
+            self.house.posts.boot.tell(StartNewcomers(added.into_iter().map(|(index, _)| index).collect()));
         }
     }
 
@@ -247,8 +256,8 @@ impl Actor for Supervisor {
 
 impl Handler<AddAgents> for Supervisor {
     type Result = ();
-    fn handle(&mut self, AddAgents(specs): AddAgents, ctx: &mut Self::Context) {
-        self.add(specs, ctx);
+    fn handle(&mut self, AddAgents { specs, start }: AddAgents, ctx: &mut Self::Context) {
+        self.add(specs, start, ctx);
     }
 }
 

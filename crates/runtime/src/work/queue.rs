@@ -207,6 +207,7 @@ impl Handler<Define> for QueueActor {
             for (agent, profile) in agents {
                 dispatcher.define(agent, profile);
             }
+            dispatcher.expect_all_jobs();
         });
     }
 }
