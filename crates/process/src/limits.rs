@@ -20,6 +20,15 @@ pub fn raise_open_files() -> (u64, u64) {
     (before.current.unwrap_or(u64::MAX), after.current.unwrap_or(u64::MAX))
 }
 
+/// Descriptors that are kept for everything but programs: connections of people, log files, probes.
+const RESERVED: u64 = 16;
+
+/// Whether a descriptor of this number is one of the last that the limit allows. A small limit keeps an eighth of itself.
+pub(crate) fn is_reserved(descriptor: i32) -> bool {
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return false };
+    u64::try_from(descriptor).unwrap_or(0) >= limit - RESERVED.min(limit / 8)
+}
+
 /// What a child's limit has to be set to, if ours was raised: soft and hard.
 pub(crate) fn of_children() -> Option<(u64, u64)> {
     BEFORE.get().map(|limit| (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX)))

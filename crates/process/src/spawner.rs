@@ -181,7 +181,7 @@ impl Spawner {
     /// Makes the pipes that the launch needs and puts the child's ends on the parked descriptors.
     fn make_pipes(&mut self, launch: &Launch, ends: &mut Ends, stdio: &mut [RawFd; 3]) -> rustix::io::Result<()> {
         if launch.payload.is_some() {
-            let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+            let (reader, writer) = pipe()?;
             rustix::fs::fcntl_setfl(&writer, OFlags::NONBLOCK)?;
             self.place(0, &reader, ends, stdio)?;
             ends.stdin = Some(writer);
@@ -189,7 +189,7 @@ impl Spawner {
         let wanted =
             [launch.output == Output::Log || launch.capture_stdout_max.is_some(), launch.output == Output::Log];
         for (index, _) in wanted.iter().enumerate().filter(|(_, wanted)| **wanted) {
-            let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+            let (reader, writer) = pipe()?;
             // Our end only: whether a descriptor blocks is a matter of each end.
             rustix::fs::fcntl_setfl(&reader, OFlags::NONBLOCK)?;
             self.place(index + 1, &writer, ends, stdio)?;
@@ -239,6 +239,17 @@ impl Spawner {
 }
 
 /// Writes the payload; what does not fit into the pipe is left to the I/O thread.
+/// A pipe for a program. The last descriptors are not for programs: a person must get through to the orchestrator, and
+/// logs must open, also when too many programs run.
+fn pipe() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    // The lowest free number is given out, so a high one means that few are left.
+    if crate::limits::is_reserved(reader.as_raw_fd().max(writer.as_raw_fd())) {
+        return Err(rustix::io::Errno::MFILE);
+    }
+    Ok((reader, writer))
+}
+
 fn feed(fd: OwnedFd, launch: &Launch) -> Option<Box<Feed>> {
     let mut feed = Feed { fd, payload: launch.payload.clone()?, written: 0 };
     if feed.write() { None } else { Some(Box::new(feed)) }
