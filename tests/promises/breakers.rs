@@ -20,6 +20,7 @@ fn dead_letters_in_a_row_disable_a_job_and_a_trial_that_goes_well_enables_it() {
     fleet.wait_for_event("report", "breaker.half_open");
     wait_until("it opens again", || fleet.events_of("report", "breaker.opened").len() == 2);
     assert_eq!(fleet.events_of("report", "breaker.opened")[1]["cooldown_ms"], 4_000.0);
+    assert_eq!(fleet.events_of("report", "breaker.opened")[1]["reason"], json!({ "code": "trial_failed" }));
     assert_eq!(fleet.events_of("report", "dlq.added").len(), 3);
     fleet.touch("good");
     let closed = fleet.wait_for_event("report", "breaker.closed");
@@ -64,6 +65,25 @@ fn a_service_that_flaps_is_disabled_with_a_dead_letter_and_tried_again_after_the
     fleet.wait_for_event("flapping", "breaker.half_open");
     fleet.wait_for_event("flapping", "breaker.closed");
     fleet.wait_for_status("flapping", "running");
+}
+
+#[test]
+fn when_the_breaker_of_a_service_opens_its_healthy_instances_do_not_run_on() {
+    // One instance finds the place free and stays, the other one ends until the breaker opens.
+    let registry = "[[agent]]\nname = \"pool\"\ninstances = 2\nready = { after = \"10ms\" }\n\
+                    shell = \"mkdir place && exec sleep 1000\"\n\
+                    retry = { initial = \"10ms\", factor = 1.0, cap = \"10ms\", jitter = 0.0 }\n";
+    let config = "[breaker]\nagent_restarts = 3\ncooldown = \"1s\"\n";
+    let fleet = Werkpilot::start(&[("fleet.toml", registry)], config);
+    let stopped = fleet.wait_for_event("pool", "agent.stopped");
+    assert_eq!(stopped["reason"]["code"], "disabled", "{stopped}");
+    assert_eq!(stopped["reason"]["why"], "4 restarts within 10m", "{stopped}");
+    wait_until("nothing of it runs", || fleet.pids("pool").is_empty());
+    // The trial is one of all instances: nobody finds the place free now.
+    wait_until("it opens again", || fleet.events_of("pool", "breaker.opened").len() >= 2);
+    assert_eq!(fleet.events_of("pool", "breaker.opened")[1]["reason"], json!({ "code": "trial_failed" }));
+    wait_until("a dead letter for each time", || fleet.events_of("pool", "dlq.added").len() >= 2);
+    wait_until("nothing of it runs", || fleet.pids("pool").is_empty());
 }
 
 #[test]

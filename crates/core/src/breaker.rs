@@ -242,13 +242,8 @@ impl AgentBreaker {
                 self.state = S::HalfOpen { cooldown };
                 BreakerAction::HalfOpened
             }
-            (S::HalfOpen { cooldown }, E::DeadLetter) => {
-                let reason = self.count_dead_letter();
-                self.open(reason, self.doubled(cooldown), now)
-            }
-            (S::HalfOpen { cooldown }, E::Restarted) => {
-                let reason = Reason::TooManyRestarts { restarts: 1, window: self.limits.window };
-                self.open(reason, self.doubled(cooldown), now)
+            (S::HalfOpen { cooldown }, E::DeadLetter | E::Restarted) => {
+                self.open(Reason::TrialFailed, self.doubled(cooldown), now)
             }
             (S::HalfOpen { .. }, E::Succeeded | E::HealthyFor) => self.close(Reason::TrialSucceeded),
             (S::Open { .. } | S::HalfOpen { .. }, E::Reset) => {

@@ -203,6 +203,22 @@ fn maybe_ms<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result
 }
 
 impl Event {
+    /// First words of all topics, those of later events included: on the bus only the system may say them.
+    pub const FAMILIES: [&'static str; 12] = [
+        "agent",
+        "execution",
+        "dlq",
+        "memory",
+        "breaker",
+        "boot",
+        "shutdown",
+        "config",
+        "optimization",
+        "triggers",
+        "bus",
+        "system",
+    ];
+
     /// The topic: its `type` as a `CloudEvent` and its subject on the bus.
     pub const fn topic(&self) -> &'static str {
         match self {

@@ -160,6 +160,13 @@ pub enum Reason {
     HalfOpen,
     /// The trial after the cooldown went well.
     TrialSucceeded,
+    /// The trial after the cooldown failed.
+    TrialFailed,
+    /// It is a service: services are started, only jobs are run.
+    NotAJob {
+        /// The service.
+        agent: AgentName,
+    },
     /// Its command is not there, not executable or of a bad format.
     CommandMissing {
         /// What the operating system said.
@@ -278,6 +285,8 @@ impl fmt::Display for Reason {
             Self::TooManyDeadLetters { count } => write!(f, "{count} dead letters in a row"),
             Self::HalfOpen => f.write_str("the breaker's cooldown is over: one trial"),
             Self::TrialSucceeded => f.write_str("the trial after the cooldown went well"),
+            Self::TrialFailed => f.write_str("the trial after the cooldown failed"),
+            Self::NotAJob { agent } => write!(f, "{agent} is a service; start it with `werkpilot start {agent}`"),
             Self::CommandMissing { message } => f.write_str(message),
             Self::GroupRestart { agent } => write!(f, "restarted together with {agent}"),
             Self::DisabledInRegistry => f.write_str("enabled = false in the registry"),

@@ -1,6 +1,10 @@
 //! What an agent is: the validated form of one `[[agent]]` of the registry. Defaults have been filled in; nothing here
 //! is an `Option` that means "default".
 
+mod policies;
+mod probes;
+mod program;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,8 +12,14 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::ids::AgentName;
-use crate::signal::Signal;
 use crate::time::exact;
+
+pub use policies::{
+    Backoff, CatchUp, Condition, Dependency, OnLost, OnUnhealthyDependency, Overlap, Priority, RestartPolicy,
+    StopPolicy, Strategy,
+};
+pub use probes::{Health, Probe, Ready, ReadyCheck};
+pub use program::{Environment, Identity, Program, Resource};
 
 /// An agent of the registry.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -49,44 +59,6 @@ pub struct AgentSpec {
     pub orphan_ttl: Duration,
     /// Whether the registry switches it on.
     pub enabled: bool,
-}
-
-/// What is run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Program {
-    /// Program and arguments, never through a shell. Never empty.
-    Command(Vec<String>),
-    /// A line for `/bin/sh -c`.
-    Shell(String),
-}
-
-impl Program {
-    /// The argument vector that is executed.
-    pub fn argv(&self) -> Vec<String> {
-        match self {
-            Self::Command(argv) => argv.clone(),
-            Self::Shell(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
-        }
-    }
-}
-
-/// Where the environment of the program comes from, beside what every child gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Environment {
-    /// Set as they stand. Values are not shown by the API.
-    #[serde(serialize_with = "names_only")]
-    pub set: BTreeMap<String, String>,
-    /// A file of `NAME=value` lines, absolute, read at each start.
-    pub file: Option<PathBuf>,
-    /// Names taken over from the orchestrator's environment; a trailing `*` takes every name with that beginning.
-    pub inherit: Vec<String>,
-    /// Variables whose values are read from files at each start.
-    pub secrets: BTreeMap<String, PathBuf>,
-}
-
-fn names_only<S: serde::Serializer>(set: &BTreeMap<String, String>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(set.keys())
 }
 
 /// As the registry writes durations: `"1m30s"`.
@@ -170,287 +142,6 @@ pub struct ServiceSpec {
     pub max_silence: Option<Duration>,
     /// How many processes it consists of.
     pub instances: u16,
-}
-
-/// Who goes first: 1 critical, 2 important, 3 normal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(into = "u8")]
-pub enum Priority {
-    /// 1
-    Critical,
-    /// 2
-    Important,
-    /// 3
-    #[default]
-    Normal,
-}
-
-impl Priority {
-    /// From 1, 2 or 3.
-    pub const fn from_number(number: i64) -> Option<Self> {
-        match number {
-            1 => Some(Self::Critical),
-            2 => Some(Self::Important),
-            3 => Some(Self::Normal),
-            _ => None,
-        }
-    }
-
-    /// 1, 2 or 3.
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::Critical => 1,
-            Self::Important => 2,
-            Self::Normal => 3,
-        }
-    }
-}
-
-impl From<Priority> for u8 {
-    fn from(priority: Priority) -> Self {
-        priority.number()
-    }
-}
-
-/// One dependency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Dependency {
-    /// On whom.
-    pub agent: AgentName,
-    /// What is asked of it.
-    pub condition: Condition,
-}
-
-/// What a dependency has to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Condition {
-    /// Not unhealthy (product guide, section 1).
-    #[default]
-    Healthy,
-    /// Started at least once since boot.
-    Started,
-    /// Succeeded at least once since boot.
-    Succeeded,
-}
-
-/// What a trigger does while an execution of the same agent is live.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overlap {
-    /// The new one is skipped.
-    #[default]
-    Skip,
-    /// One may wait; further ones are skipped.
-    QueueOne,
-    /// All wait, one after the other.
-    QueueAll,
-    /// The live one is cancelled, the new one follows it.
-    CancelPrevious,
-    /// They run side by side.
-    Allow,
-}
-
-/// Which missed times run after a downtime.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CatchUp {
-    /// None.
-    #[default]
-    None,
-    /// Only the latest.
-    Latest,
-    /// All of them.
-    All,
-}
-
-/// What an unhealthy dependency means for an execution of a job. Services always wait.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnUnhealthyDependency {
-    /// It is skipped.
-    #[default]
-    Skip,
-    /// It waits.
-    Wait,
-}
-
-/// Exponential backoff: `initial × factor^n`, at most `cap`, spread by ± `jitter`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Backoff {
-    /// How many repeats after the first attempt (jobs only).
-    pub max: u32,
-    /// The first delay.
-    #[serde(serialize_with = "text")]
-    pub initial: Duration,
-    /// At least 1.
-    pub factor: f64,
-    /// The longest delay.
-    #[serde(serialize_with = "text")]
-    pub cap: Duration,
-    /// Share of the delay, 0 to 1, by which it varies up or down.
-    pub jitter: f64,
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { max: 3, initial: Duration::from_secs(1), factor: 2.0, cap: Duration::from_mins(5), jitter: 0.1 }
-    }
-}
-
-/// When a service that ended is started again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RestartPolicy {
-    /// However it ended.
-    #[default]
-    Always,
-    /// Only if it failed.
-    OnFailure,
-    /// Never.
-    Never,
-}
-
-/// How a service says that it is ready, and how long it may take.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Ready {
-    /// The sign.
-    pub check: ReadyCheck,
-    /// Not ready after this long: ended as timed out.
-    #[serde(serialize_with = "text")]
-    pub timeout: Duration,
-}
-
-/// The sign of readiness.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReadyCheck {
-    /// It has lived for so long.
-    After(#[serde(serialize_with = "text")] Duration),
-    /// `READY=1` on its notify socket.
-    Notify,
-    /// A 2xx answer from this `http://` URL.
-    Http(String),
-    /// This `host:port` accepts a connection.
-    Tcp(String),
-    /// A line of its output matches this regular expression.
-    Log(String),
-    /// It answers `$SRV.PING` on the bus.
-    Bus,
-}
-
-/// How a service is watched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Health {
-    /// What is looked at.
-    pub probe: Probe,
-    /// How often. For `notify` the longest time between two `WATCHDOG=1`.
-    #[serde(serialize_with = "text")]
-    pub interval: Duration,
-    /// How long one probe may take.
-    #[serde(serialize_with = "text")]
-    pub timeout: Duration,
-    /// So many failures in a row make it unhealthy.
-    pub failures: u32,
-}
-
-/// What a health check looks at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Probe {
-    /// A 2xx answer from this `http://` URL.
-    Http(String),
-    /// This `host:port` accepts a connection.
-    Tcp(String),
-    /// This command exits with 0.
-    Exec(Vec<String>),
-    /// It answers `$SRV.PING` on the bus.
-    Bus,
-    /// It sends `WATCHDOG=1` on its notify socket.
-    Notify,
-}
-
-/// How a program is stopped: the signal to its whole group, and after `timeout` SIGKILL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct StopPolicy {
-    /// The polite signal.
-    pub signal: Signal,
-    /// How long it may take.
-    #[serde(serialize_with = "text")]
-    pub timeout: Duration,
-}
-
-impl Default for StopPolicy {
-    fn default() -> Self {
-        Self { signal: Signal::TERM, timeout: Duration::from_secs(10) }
-    }
-}
-
-/// As whom and within which limits a program runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Identity {
-    /// User name or number; `None`: as the orchestrator.
-    pub user: Option<String>,
-    /// Group name or number; `None`: the user's own group, or as the orchestrator.
-    pub group: Option<String>,
-    /// File mode creation mask; `None`: as the orchestrator.
-    pub umask: Option<u32>,
-    /// Niceness, -20 to 19; `None`: as the orchestrator.
-    pub nice: Option<i32>,
-    /// Resource limits (soft and hard), in the unit of setrlimit(2).
-    pub limits: BTreeMap<Resource, u64>,
-    /// Whether `no_new_privs` is left unset.
-    pub allow_new_privileges: bool,
-}
-
-/// Resources that can be limited, named as in setrlimit(2) without `RLIMIT_`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resource {
-    /// Address space, bytes.
-    As,
-    /// Core file, bytes.
-    Core,
-    /// CPU time, seconds.
-    Cpu,
-    /// Data segment, bytes.
-    Data,
-    /// File size, bytes.
-    Fsize,
-    /// Locked memory, bytes.
-    Memlock,
-    /// Open files.
-    Nofile,
-    /// Processes of the user.
-    Nproc,
-    /// Stack, bytes.
-    Stack,
-}
-
-/// What happens to an execution of which nobody can say how it ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnLost {
-    /// It becomes a dead letter.
-    #[default]
-    DeadLetter,
-    /// It is run again.
-    Rerun,
-    /// Nothing.
-    Ignore,
-}
-
-/// What a department does when one of its services is restarted (OTP, supervisor strategies).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Strategy {
-    /// Only that one.
-    #[default]
-    OneForOne,
-    /// That one and those that depend on it.
-    RestForOne,
-    /// All of the department.
-    OneForAll,
 }
 
 /// A whole registry: agents in the order of the files, and the strategies of departments that have one.

@@ -22,6 +22,7 @@
 //! Only [`Handle`] leaves the arbiter: it is what the web server, the CLI and an embedding program hold.
 
 pub mod agents;
+mod alarm;
 pub mod clock;
 mod directory;
 mod handle;

@@ -10,6 +10,7 @@ use werkpilot_core::agent::Command;
 use werkpilot_core::dispatcher::Admission;
 use werkpilot_core::event::{End, Event};
 use werkpilot_core::ids::{AgentName, RunId};
+use werkpilot_core::reason::Reason;
 use werkpilot_core::settings::Settings;
 use werkpilot_core::spec::{AgentSpec, Backoff, Condition, Dependency, Program, ReadyCheck, Registry, Strategy};
 use werkpilot_core::status::Status;
@@ -252,5 +253,49 @@ fn a_panic_in_an_agents_actor_or_in_the_queue_costs_nothing() {
             agent.status == Status::Running && agent.pids != pids
         })
         .await;
+    });
+}
+
+#[test]
+fn a_startup_job_that_is_switched_off_is_skipped_at_boot_and_never_queued() {
+    let off = |agent: &str| {
+        let mut off = job(agent, "true");
+        off.enabled = false;
+        off.job_mut().unwrap().triggers.startup = true;
+        off
+    };
+    with_fleet(vec![off("first"), service("db", "exec sleep 1000"), off("second")], |handle| async move {
+        wait_for_status(&handle, "db", Status::Running).await;
+        for agent in ["first", "second"] {
+            let skipped = [("agent.skipped", agent.to_owned()), ("execution.skipped", agent.to_owned())];
+            let told: Vec<_> = topics(&handle).await.into_iter().filter(|(_, of)| of == agent).collect();
+            assert_eq!(told, skipped);
+            assert_eq!(status(&handle, agent).await, Status::Disabled);
+        }
+        let events = handle.events(0, 10_000).await.unwrap();
+        let reasons = events.iter().filter_map(|recorded| match &recorded.event {
+            Event::ExecutionEnded { reason, .. } => reason.clone(),
+            _ => None,
+        });
+        assert_eq!(reasons.collect::<Vec<_>>(), vec![Reason::DisabledInRegistry; 2]);
+    });
+}
+
+#[test]
+fn what_could_not_be_spawned_has_not_started_for_those_that_depend_on_it() {
+    let ghost = AgentSpec::job_named(name("ghost"), Program::Command(vec!["/no/such/program".to_owned()]));
+    let on = |agent: &str, dependency: &str| {
+        let mut spec = job(agent, "true");
+        spec.dependencies = vec![Dependency { agent: name(dependency), condition: Condition::Started }];
+        spec
+    };
+    let fleet = vec![ghost, job("bad", "exit 1"), on("on-ghost", "ghost"), on("on-bad", "bad")];
+    with_fleet(fleet, |handle| async move {
+        for (dependency, dependent, end) in [("ghost", "on-ghost", End::Skipped), ("bad", "on-bad", End::Succeeded)] {
+            let ran = run(&handle, dependency).await;
+            assert_eq!(end_of(&handle, ran).await, End::Failed);
+            let ran = run(&handle, dependent).await;
+            assert_eq!(end_of(&handle, ran).await, end, "{dependent}");
+        }
     });
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::shortage::Shortage;
 use super::{Action, Core, Event, Launch, ProcessEnd, ProcessKey, attempt, ended};
 use crate::backoff::{RetryDecision, retry};
 use crate::breaker::BreakerEvent;
@@ -15,16 +16,6 @@ use crate::queue::RunKey;
 use crate::reason::Reason;
 use crate::spec::AgentSpec;
 use crate::time::{Clocks, Moment, Timestamp};
-
-/// First delay after the machine was short of something; doubles up to [`SHORTAGE_CAP`].
-const SHORTAGE_DELAY: Duration = Duration::from_millis(100);
-/// Longest delay after a shortage: files and processes come free within seconds or not for long.
-const SHORTAGE_CAP: Duration = Duration::from_secs(30);
-
-/// How long to wait after the machine was short of something for the n-th time in a row, counted from 0.
-pub(super) fn shortage_delay(n: u32) -> Duration {
-    SHORTAGE_DELAY.saturating_mul(1 << n.min(16)).min(SHORTAGE_CAP)
-}
 
 /// An attempt in progress.
 #[derive(Debug)]
@@ -54,7 +45,7 @@ pub(super) struct Jobs {
     attempts: Vec<InProgress>,
     /// The last end was "command missing": the first of a row makes a dead letter, the others don't.
     missing: bool,
-    shortages: u32,
+    shortage: Shortage,
 }
 
 impl Jobs {
@@ -135,12 +126,13 @@ impl Jobs {
         }));
     }
 
-    fn started(&mut self, core: &Core, process: ProcessKey, pid: i32, now: Clocks, out: &mut Vec<Action>) {
+    fn started(&mut self, core: &mut Core, process: ProcessKey, pid: i32, now: Clocks, out: &mut Vec<Action>) {
         let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.process == process) else { return };
+        core.spawned(out);
         attempt.running = true;
         attempt.launched_at = now.wall;
         self.missing = false;
-        self.shortages = 0;
+        self.shortage.is_over();
         out.push(Action::Emit(Fact::AgentStarted {
             agent: core.spec.name.clone(),
             instance: 0,
@@ -174,8 +166,7 @@ impl Jobs {
         let record = attempt(this.attempt, this.launched_at, Duration::ZERO, Exit::SpawnFailed(failure.clone()));
         match failure.kind {
             SpawnFailureKind::Transient => {
-                let delay = shortage_delay(self.shortages);
-                self.shortages += 1;
+                let delay = self.shortage.met(now.steady);
                 let reason = Reason::Exited { exit: Exit::SpawnFailed(failure) };
                 if !core.leaves() {
                     out.push(restarting(core, this.attempt, delay, reason.clone()));
@@ -200,8 +191,9 @@ impl Jobs {
     fn exited(&mut self, core: &mut Core, process: ProcessKey, end: ProcessEnd, now: Clocks, out: &mut Vec<Action>) {
         let Some(this) = self.take(process) else { return };
         // It ran, also if the word that it was started comes later than the word of its end, or never.
+        core.spawned(out);
         self.missing = false;
-        self.shortages = 0;
+        self.shortage.is_over();
         let exit = match this.ending {
             Some(Ending::TimedOut) => Exit::TimedOut,
             _ => end.exit.clone(),

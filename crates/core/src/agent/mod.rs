@@ -10,6 +10,7 @@ mod command;
 mod job;
 mod messages;
 mod service;
+mod shortage;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,9 +65,18 @@ struct Core {
     draining: bool,
     removed: bool,
     booted: bool,
+    /// One of its programs was spawned.
+    ever_started: bool,
 }
 
 impl Core {
+    /// A program of it was spawned: tells so the first time.
+    fn spawned(&mut self, out: &mut Vec<Action>) {
+        if !std::mem::replace(&mut self.ever_started, true) {
+            out.push(Action::Dispatcher(ToDispatcher::FirstStarted { agent: self.index }));
+        }
+    }
+
     fn next_process(&mut self) -> ProcessKey {
         self.last_serial += 1;
         ProcessKey { agent: self.index, serial: self.last_serial }
@@ -149,6 +159,7 @@ impl Agent {
             draining: false,
             removed: false,
             booted: false,
+            ever_started: false,
         };
         Self { core, body, shown: (Gate::Open, Status::Stopped, None) }
     }

@@ -12,10 +12,7 @@ use crate::dispatcher::Grant;
 use crate::exit::{SpawnFailure, SpawnFailureKind};
 use crate::ids::{AgentName, RunId};
 use crate::signal::Signal;
-use crate::spec::{
-    Backoff, CatchUp, Environment, Identity, JobSpec, OnUnhealthyDependency, Overlap, Program, Ready, ReadyCheck,
-    ServiceSpec, Triggers,
-};
+use crate::spec::{Backoff, JobSpec, Overlap, Program, Ready, ReadyCheck, ServiceSpec};
 
 const NOTHING: [&str; 0] = [];
 const SECOND: Duration = Duration::from_secs(1);
@@ -31,57 +28,21 @@ fn backoff(max: u32) -> Backoff {
     Backoff { max, initial: SECOND, factor: 2.0, cap: Duration::from_mins(5), jitter: 0.0 }
 }
 
-fn spec(kind: Kind) -> AgentSpec {
-    AgentSpec {
-        name: AgentName::new("a").unwrap(),
-        department: "default".to_owned(),
-        description: String::new(),
-        program: Program::Command(vec!["true".to_owned()]),
-        cwd: PathBuf::from("/"),
-        environment: Environment::default(),
-        kind,
-        priority: Priority::Normal,
-        layer: None,
-        dependencies: Vec::new(),
-        success_codes: vec![0],
-        stop: StopPolicy::default(),
-        memory_max: None,
-        identity: Identity::default(),
-        on_lost: OnLost::DeadLetter,
-        orphan_ttl: Duration::ZERO,
-        enabled: true,
-    }
-}
-
 fn job(change: impl FnOnce(&mut AgentSpec, &mut JobSpec)) -> AgentSpec {
-    let mut job = JobSpec {
-        triggers: Triggers::default(),
-        overlap: Overlap::Skip,
-        catch_up: CatchUp::None,
-        catch_up_window: Duration::ZERO,
-        jitter: Duration::ZERO,
-        on_unhealthy_dependency: OnUnhealthyDependency::Skip,
-        timeout: None,
-        retry: backoff(3),
-    };
-    let mut whole = spec(Kind::Job(job.clone()));
-    change(&mut whole, &mut job);
-    AgentSpec { kind: Kind::Job(job), ..whole }
+    let mut spec = AgentSpec::job_named(AgentName::new("a").unwrap(), Program::Command(vec!["true".to_owned()]));
+    let mut job = spec.job().unwrap().clone();
+    job.retry = backoff(3);
+    change(&mut spec, &mut job);
+    AgentSpec { kind: Kind::Job(job), ..spec }
 }
 
 fn service(change: impl FnOnce(&mut AgentSpec, &mut ServiceSpec)) -> AgentSpec {
-    let mut service = ServiceSpec {
-        restart: RestartPolicy::Always,
-        backoff: backoff(0),
-        healthy_for: Duration::from_mins(10),
-        ready: Ready { check: ReadyCheck::Notify, timeout: Duration::from_secs(30) },
-        health: None,
-        max_silence: None,
-        instances: 1,
-    };
-    let mut whole = spec(Kind::Service(service.clone()));
-    change(&mut whole, &mut service);
-    AgentSpec { kind: Kind::Service(service), ..whole }
+    let mut spec = AgentSpec::service_named(AgentName::new("a").unwrap(), Program::Command(vec!["true".to_owned()]));
+    let mut service = spec.service().unwrap().clone();
+    service.backoff = backoff(0);
+    service.ready.check = ReadyCheck::Notify;
+    change(&mut spec, &mut service);
+    AgentSpec { kind: Kind::Service(service), ..spec }
 }
 
 fn breaker() -> Breaker {
@@ -183,6 +144,14 @@ impl Bench {
         assert_eq!(at.since(self.now.steady), expected, "the next deadline");
         self.wait(expected);
         self.on(Event::DeadlineReached)
+    }
+
+    /// How often it says that its first program was spawned.
+    fn first_starts(&mut self, event: Event) -> usize {
+        let mut out = Vec::new();
+        self.agent.on(event, self.now, &mut out);
+        let first = |action: &&Action| matches!(action, Action::Dispatcher(ToDispatcher::FirstStarted { .. }));
+        out.iter().filter(first).count()
     }
 
     fn is_asleep(&self) -> bool {

@@ -185,7 +185,8 @@ fn a_failed_trial_doubles_the_cooldown_up_to_a_day_and_a_good_one_resets_it() {
     let mut now = secs(160);
     let mut cooldowns = Vec::new();
     for failure in [BreakerEvent::DeadLetter, BreakerEvent::Restarted].into_iter().cycle().take(12) {
-        let BreakerAction::Opened { cooldown, .. } = breaker.on(failure, now) else { panic!("it stayed closed") };
+        let BreakerAction::Opened { cooldown, reason } = breaker.on(failure, now) else { panic!("it stayed closed") };
+        assert_eq!(reason, Reason::TrialFailed, "nothing was counted");
         cooldowns.push(cooldown.as_secs() / 60);
         now = now + cooldown;
         assert_eq!(breaker.next_deadline(), Some(now));

@@ -134,8 +134,7 @@ impl Dispatcher {
             return Verdict::Refuse(Reason::ShuttingDown);
         }
         if entry.profile.service {
-            let why = format!("it is a service; start it with `werkpilot start {}`", entry.profile.name);
-            return Verdict::Refuse(Reason::Disabled { status: entry.status, why });
+            return Verdict::Refuse(Reason::NotAJob { agent: entry.profile.name.clone() });
         }
         if self.paused && !explicit {
             return Verdict::Skip(Reason::Paused);

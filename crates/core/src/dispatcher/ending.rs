@@ -122,6 +122,7 @@ impl Dispatcher {
             entry.outcome = Some(outcome);
             entry.error = if outcome == Outcome::Succeeded { None } else { error };
             entry.ever_succeeded |= outcome == Outcome::Succeeded;
+            entry.ever_started |= outcome == Outcome::Succeeded;
             if changed {
                 self.standing_changed(agent, now);
             }

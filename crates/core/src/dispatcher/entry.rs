@@ -66,6 +66,7 @@ pub(super) struct Entry {
     /// Executions that have not ended, in the order of admission; for a service the starts that wait.
     pub live: Keys,
     defined: bool,
+    /// Since boot its program was spawned, not only granted a start.
     pub ever_started: bool,
     pub ever_succeeded: bool,
     /// Of a service, as it reports it.

@@ -82,6 +82,11 @@ pub enum Event {
         /// The new state.
         gate: Gate,
     },
+    /// The agent's program was spawned for the first time: `condition = "started"` holds from now on.
+    FirstStarted {
+        /// Whose.
+        agent: AgentIndex,
+    },
     /// The status of a service changed.
     ServiceStatus {
         /// Whose.

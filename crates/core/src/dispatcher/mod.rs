@@ -157,6 +157,7 @@ impl Dispatcher {
             }
             Event::Ended(ended) => self.ended(*ended, now, out),
             Event::SetGate { agent, gate } => self.set_gate(agent, gate, now, out),
+            Event::FirstStarted { agent } => self.first_started(agent, now),
             Event::ServiceStatus { agent, status, error } => self.service_status(agent, status, error, now),
             Event::ServiceGaveUp { agent, run, reason, exit, attempts, log_tail } => {
                 let draft = self.service_draft(agent, run, &reason, exit, attempts, log_tail, now);
@@ -238,9 +239,17 @@ impl Dispatcher {
         let Some(entry) = self.entries.get_mut(agent.slot()).filter(|entry| entry.is_defined()) else { return };
         let was = std::mem::replace(&mut entry.status, status);
         entry.error = error;
-        entry.ever_started |= matches!(status, Status::Starting | Status::Running);
+        // The word that it was started comes before; should it be lost, this one is good for both.
+        entry.ever_started |= status == Status::Running;
         entry.ever_succeeded |= status == Status::Running;
         if was != status {
+            self.standing_changed(agent, now);
+        }
+    }
+
+    fn first_started(&mut self, agent: AgentIndex, now: Clocks) {
+        let Some(entry) = self.entries.get_mut(agent.slot()).filter(|entry| entry.is_defined()) else { return };
+        if !std::mem::replace(&mut entry.ever_started, true) {
             self.standing_changed(agent, now);
         }
     }

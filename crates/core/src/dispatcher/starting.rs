@@ -116,9 +116,6 @@ impl Dispatcher {
                 attempt: grant.attempt,
                 waited,
             }));
-            if !std::mem::replace(&mut entry.ever_started, true) {
-                self.standing_changed(grant.agent, now);
-            }
         }
         out.push(Action::Start(grant));
     }

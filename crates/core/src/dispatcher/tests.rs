@@ -142,6 +142,10 @@ impl Desk {
         self.on(Event::ServiceStatus { agent: AgentIndex(agent), status, error: None })
     }
 
+    fn spawned(&mut self, agent: u32) -> Vec<String> {
+        self.on(Event::FirstStarted { agent: AgentIndex(agent) })
+    }
+
     fn start_service(&mut self, agent: u32, automatic: bool, force: bool) -> Vec<String> {
         self.on(Event::StartService { agent: AgentIndex(agent), instance: 0, automatic, force })
     }

@@ -68,7 +68,11 @@ impl Dispatcher {
         let Some(entry) = self.entries.get(agent.slot()).filter(|entry| entry.is_defined()) else {
             return Status::Missing;
         };
-        if entry.profile.service { self.service_status_word(entry) } else { self.job_status_word(entry) }
+        match entry.gate {
+            Gate::Closed { status, .. } if status.is_disabled() => status,
+            _ if entry.profile.service => self.service_status_word(entry),
+            _ => self.job_status_word(entry),
+        }
     }
 
     fn service_status_word(&self, entry: &Entry) -> Status {
@@ -82,9 +86,6 @@ impl Dispatcher {
             Gate::Closed { status, .. } => Some(status),
             _ => None,
         };
-        if let Some(status) = closed.filter(|status| status.is_disabled()) {
-            return status;
-        }
         // What runs goes before what waits; of what waits the one that has been there longest.
         let mut word = None;
         for run in runs() {

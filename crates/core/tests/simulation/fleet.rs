@@ -1,6 +1,5 @@
 //! Fleets by chance: who is in them, and how their programs behave.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +7,9 @@ use werkpilot_core::backoff::Dice;
 use werkpilot_core::dispatcher::AgentProfile;
 use werkpilot_core::exit::SpawnFailureKind;
 use werkpilot_core::ids::{AgentIndex, AgentName};
-use werkpilot_core::signal::Signal;
 use werkpilot_core::spec::{
-    AgentSpec, Backoff, CatchUp, Condition, Dependency, Environment, Health, Identity, JobSpec, Kind, OnLost,
-    OnUnhealthyDependency, Overlap, Priority, Probe, Program, Ready, ReadyCheck, RestartPolicy, ServiceSpec,
-    StopPolicy, Triggers,
+    AgentSpec, Backoff, CatchUp, Condition, Dependency, Health, JobSpec, Kind, OnUnhealthyDependency, Overlap,
+    Priority, Probe, Program, Ready, ReadyCheck, RestartPolicy, ServiceSpec, Triggers,
 };
 
 /// Chances and choices.
@@ -99,26 +96,19 @@ fn temper(job: bool, chance: &mut Chance) -> Temper {
 }
 
 pub fn spec(slot: usize, chance: &mut Chance) -> AgentSpec {
-    let kind = if chance.percent(60) { Kind::Job(job(slot, chance)) } else { Kind::Service(service(chance)) };
-    AgentSpec {
-        name: name_of(slot),
-        department: chance.pick(&["sales", "stock"]).to_owned(),
-        description: String::new(),
-        program: Program::Command(vec!["/bin/true".to_owned()]),
-        cwd: PathBuf::from("/"),
-        environment: Environment::default(),
-        kind,
-        priority: chance.pick(&[Priority::Critical, Priority::Important, Priority::Normal]),
-        layer: None,
-        dependencies: dependencies(slot, chance),
-        success_codes: chance.pick(&[vec![0], vec![0], vec![0, 1]]),
-        stop: StopPolicy { signal: Signal::TERM, timeout: chance.tenths(1, 100) },
-        memory_max: None,
-        identity: Identity::default(),
-        on_lost: OnLost::DeadLetter,
-        orphan_ttl: Duration::from_mins(10),
-        enabled: !chance.percent(5),
-    }
+    let program = Program::Command(vec!["/bin/true".to_owned()]);
+    let mut spec = if chance.percent(60) {
+        AgentSpec { kind: Kind::Job(job(slot, chance)), ..AgentSpec::job_named(name_of(slot), program) }
+    } else {
+        AgentSpec { kind: Kind::Service(service(chance)), ..AgentSpec::service_named(name_of(slot), program) }
+    };
+    chance.pick(&["sales", "stock"]).clone_into(&mut spec.department);
+    spec.priority = chance.pick(&[Priority::Critical, Priority::Important, Priority::Normal]);
+    spec.dependencies = dependencies(slot, chance);
+    spec.success_codes = chance.pick(&[vec![0], vec![0], vec![0, 1]]);
+    spec.stop.timeout = chance.tenths(1, 100);
+    spec.enabled = !chance.percent(5);
+    spec
 }
 
 pub fn dependencies(slot: usize, chance: &mut Chance) -> Vec<Dependency> {

@@ -7,10 +7,13 @@ mod fleet;
 mod model;
 mod programs;
 mod storm;
+mod tally;
+mod turns;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use tally::Tally;
 use world::{Story, World};
 
 /// Few enough for a test run of some seconds. `SIM_SEEDS=2000` now and then finds what only one in a thousand meets.
@@ -22,7 +25,7 @@ fn asked(name: &str) -> Option<u64> {
 }
 
 /// Runs one seed; if it fails, once more with its story.
-fn run(seed: u64, story: Story) -> world::Tally {
+fn run(seed: u64, story: Story) -> Tally {
     let mut world = World::new(seed, story);
     match catch_unwind(AssertUnwindSafe(|| world.run())) {
         Ok(tally) => tally,
@@ -42,7 +45,7 @@ fn a_fleet_in_a_storm_keeps_every_promise() {
         eprintln!("{:#?}", run(seed, Story::Told));
         return;
     }
-    let mut total = world::Tally::default();
+    let mut total = Tally::default();
     for seed in 0..asked("SIM_SEEDS").unwrap_or(SEEDS) {
         total += run(seed, Story::Untold);
     }

@@ -55,6 +55,8 @@ pub struct Model {
     /// Starts of services that wait: whether they are automatic and forced.
     wanted: BTreeMap<(AgentIndex, u16), (bool, bool)>,
     processes: BTreeMap<ProcessKey, RunId>,
+    /// Agents of which a program was really spawned.
+    spawned: BTreeSet<AgentIndex>,
     automatic: Vec<Moment>,
     pub limits: Limits,
     shutting_down: bool,
@@ -125,11 +127,16 @@ impl Model {
                     }
                 }
             }
+            Event::FirstStarted { agent } => {
+                let standing = &mut self.standings[agent.slot()];
+                assert!(self.spawned.contains(agent), "{} is said to have started", name_of(agent.slot()));
+                standing.ever_started |= standing.profile.is_some();
+            }
             Event::ServiceStatus { agent, status, .. } => {
                 let standing = &mut self.standings[agent.slot()];
                 if standing.profile.is_some() {
                     standing.status = Some(*status);
-                    standing.ever_started |= matches!(status, Status::Running | Status::Starting);
+                    standing.ever_started |= *status == Status::Running;
                     standing.ever_succeeded |= *status == Status::Running;
                 }
             }
@@ -188,6 +195,7 @@ impl Model {
                         End::Succeeded => {
                             standing.outcome = None;
                             standing.ever_succeeded = true;
+                            standing.ever_started = true;
                         }
                         End::Failed if missing => standing.outcome = Some(Status::Missing),
                         End::Failed | End::Lost => standing.outcome = Some(Status::Error),
@@ -217,7 +225,6 @@ impl Model {
             let others = others.map(|id| &self.runs[id]);
             let others = others.filter(|other| other.at == Where::Runs || (other.started && !again)).count();
             assert!(!serial || others == 0, "two executions of {} at a time", name_of(agent.slot()));
-            self.standings[agent.slot()].ever_started = true;
             self.keys.insert(grant.key, grant.run);
             let run = self.runs.get_mut(&grant.run).expect("only what was queued starts");
             match run.at {
@@ -251,6 +258,10 @@ impl Model {
     fn ever_allowed(&self, agent: AgentIndex) -> bool {
         self.standings[agent.slot()].profile.as_ref().is_none_or(|profile| profile.overlap == Overlap::Allow)
             || self.runs.values().filter(|run| run.agent == agent && run.at == Where::Runs).count() > 1
+    }
+
+    pub fn spawned(&mut self, agent: AgentIndex) {
+        self.spawned.insert(agent);
     }
 
     pub fn gone(&mut self, process: ProcessKey) {

@@ -4,16 +4,14 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-use std::fmt::Debug;
 use std::time::Duration;
 
-use werkpilot_core::agent::{Action as Wish, Agent, Command, Event as ToAgent, ProcessKey};
+use werkpilot_core::agent::{Agent, Command, Event as ToAgent, ProcessKey};
 use werkpilot_core::backoff::Dice;
 use werkpilot_core::boot::{Boot, BootAction, BootEvent, BootMember};
-use werkpilot_core::dispatcher::{Action, Admission, AgentProfile, Dispatcher, Event as ToDispatcher, Gate, Request};
+use werkpilot_core::dispatcher::{AgentProfile, Dispatcher, Event as ToDispatcher, Gate, Request};
 use werkpilot_core::exit::Exit;
 use werkpilot_core::ids::{AgentIndex, RunId};
-use werkpilot_core::reason::Reason;
 use werkpilot_core::schedule::Schedule;
 use werkpilot_core::settings::{Breaker, QueueSettings};
 use werkpilot_core::time::{Clocks, Moment, Timestamp};
@@ -23,6 +21,7 @@ use werkpilot_core::trigger::Trigger;
 use crate::fleet::{Chance, Member, fleet, name_of, profile};
 use crate::model::{Limits, Model};
 use crate::programs::Program;
+use crate::tally::Tally;
 
 /// 2026-03-29 00:00 UTC.
 const BEGIN: Timestamp = Timestamp::from_secs(1_774_742_400);
@@ -40,51 +39,6 @@ pub enum Story {
     /// Its last lines.
     Kept,
     Told,
-}
-
-/// What happened in a run, added up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub turns: u64,
-    pub hours: u64,
-    pub executions: u64,
-    pub launches: u64,
-    pub commands: u64,
-    pub automatic_starts: u64,
-    pub half_open: u64,
-    pub ends: BTreeMap<&'static str, u64>,
-    pub parked: BTreeMap<&'static str, u64>,
-}
-
-impl std::ops::AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.turns += other.turns;
-        self.hours += other.hours;
-        self.executions += other.executions;
-        self.launches += other.launches;
-        self.commands += other.commands;
-        self.automatic_starts += other.automatic_starts;
-        self.half_open += other.half_open;
-        for (end, count) in other.ends {
-            *self.ends.entry(end).or_default() += count;
-        }
-        for (park, count) in other.parked {
-            *self.parked.entry(park).or_default() += count;
-        }
-    }
-}
-
-impl Tally {
-    /// A storm that does not reach a place proves nothing about it.
-    pub fn assert_that_all_was_met(&self) {
-        for end in ["succeeded", "failed", "timed_out", "skipped", "refused", "cancelled", "interrupted"] {
-            assert!(self.ends.contains_key(end), "no execution was ever {end}");
-        }
-        for park in ["previous", "dependencies", "room"] {
-            assert!(self.parked.contains_key(park), "no execution ever waited for {park}");
-        }
-        assert!(self.half_open > 0, "no breaker was ever half-open");
-    }
 }
 
 /// Mail for the dispatcher.
@@ -130,8 +84,8 @@ pub struct World {
     waiting: BTreeMap<u64, Happening>,
     serial: u64,
     pub programs: BTreeMap<ProcessKey, Program>,
-    drained: Vec<bool>,
-    all_ended: Vec<bool>,
+    pub drained: Vec<bool>,
+    pub all_ended: Vec<bool>,
     pub shutting_down: bool,
     pub runs: Vec<RunId>,
     turns_at_once: u32,
@@ -232,6 +186,13 @@ impl World {
         for slot in 0..self.members.len() {
             let profile = profile(&self.members[slot]);
             self.post(Letter::Define(AgentIndex::from(slot), profile));
+        }
+        // Before any trigger, as the supervisor does it.
+        for slot in 0..self.members.len() {
+            let (agent, gate) = (AgentIndex::from(slot), self.agents[slot].gate());
+            if matches!(gate, Gate::Closed { .. }) {
+                self.post(Letter::Tell(ToDispatcher::SetGate { agent, gate }));
+            }
         }
         self.boot(BootEvent::Begin);
         let storm = self.chance.tenths(1, 600);
@@ -388,7 +349,7 @@ impl World {
 
     // ---- boot and timers ----
 
-    fn boot(&mut self, event: BootEvent) {
+    pub fn boot(&mut self, event: BootEvent) {
         let mut actions = Vec::new();
         self.boot.on(event, self.now.steady, &mut actions);
         for action in actions {
@@ -427,113 +388,6 @@ impl World {
             self.post(Letter::Batch(requests));
         }
     }
-
-    // ---- the dispatcher's turn ----
-
-    fn dispatch(&mut self, letter: Letter) {
-        self.note(|| format!("dispatcher ← {}", short(&letter)));
-        let (now, mut out) = (self.now, Vec::new());
-        match letter {
-            Letter::Tell(event) => {
-                self.model.told(&event, now.steady);
-                self.dispatcher.on(event, now, &mut out);
-            }
-            Letter::Batch(requests) => self.dispatcher.admit_batch(requests, now, &mut out),
-            Letter::Admit(request) => match self.dispatcher.admit(request, now, &mut out) {
-                Admission::Accepted(run) | Admission::Skipped(run, _) | Admission::Refused(run, _) => {
-                    self.runs.push(run);
-                }
-            },
-            Letter::Define(agent, profile) => {
-                self.model.defined(agent, profile.clone());
-                self.dispatcher.define(agent, profile);
-            }
-            Letter::Remove(agent) => {
-                // What waited ends before the agent is gone.
-                self.dispatcher.remove(agent, now, &mut out);
-                self.model.removed(agent);
-            }
-        }
-        for action in out {
-            self.note(|| format!("dispatcher → {}", short(&action)));
-            self.model.answered(&action, now.steady);
-            match action {
-                Action::Start(grant) => self.send(grant.agent, Note::Tell(ToAgent::Granted(grant))),
-                Action::Cancel { agent, key, reason } => {
-                    self.send(agent, Note::Tell(ToAgent::CancelRun { key, reason }));
-                }
-                Action::Emit(_) | Action::DeadLetter(_) | Action::Sample { .. } => {}
-            }
-        }
-        self.model.check(&mut self.dispatcher, now.steady);
-    }
-
-    // ---- an agent's turn ----
-
-    fn tell_agent(&mut self, slot: usize, note: Note) {
-        self.note(|| format!("{} ← {}", name_of(slot), short(&note)));
-        let (now, mut out) = (self.now, Vec::new());
-        match note {
-            Note::Tell(event) => {
-                self.heard(&event);
-                self.drained[slot] |= matches!(event, ToAgent::Drain | ToAgent::Terminate | ToAgent::Remove);
-                self.agents[slot].on(event, now, &mut out);
-            }
-            // A refusal is an answer, too.
-            Note::Command(command) => drop(self.agents[slot].command(&command, "storm", now, &mut out)),
-        }
-        for wish in out {
-            self.note(|| format!("{} → {}", name_of(slot), short(&wish)));
-            self.grant_wish(slot, wish);
-        }
-    }
-
-    fn grant_wish(&mut self, slot: usize, wish: Wish) {
-        let agent = AgentIndex::from(slot);
-        match wish {
-            Wish::Launch(launch) => {
-                assert!(!self.drained[slot], "nothing is launched while draining");
-                let closed = matches!(self.agents[slot].gate(), Gate::Closed { .. });
-                assert!(!closed, "{} launches though it is closed", name_of(slot));
-                self.tally.launches += 1;
-                self.model.launched(&launch);
-                self.launch(&launch);
-            }
-            Wish::StopProcess { process, policy } => self.stop(process, policy),
-            Wish::Dispatcher(event) => self.post(Letter::Tell(event)),
-            Wish::BootSettled { ready } => {
-                self.boot(if ready { BootEvent::Ready(agent) } else { BootEvent::GaveUp(agent) });
-            }
-            Wish::AllEnded => {
-                assert_eq!(self.model.processes_of(agent), 0, "{} has ended", name_of(slot));
-                self.all_ended[slot] = true;
-            }
-            Wish::GroupMemberRestarting => {
-                let department = &self.members[slot].spec.department;
-                let same = |other: &usize| *other != slot && self.members[*other].spec.department == *department;
-                let others: Vec<usize> = (0..self.members.len()).filter(same).collect();
-                if *department == "sales" {
-                    for other in others {
-                        let reason = Reason::GroupRestart { agent: name_of(slot) };
-                        self.send(AgentIndex::from(other), Note::Tell(ToAgent::GroupRestart { reason }));
-                    }
-                }
-            }
-            Wish::Emit(fact) => {
-                self.tally.half_open += u64::from(fact.topic() == "breaker.half_open");
-            }
-            Wish::WatchReadiness { .. } | Wish::WatchHealth { .. } | Wish::Unwatch { .. } => {}
-        }
-    }
-}
-
-impl World {
-    /// Called with each event that an agent hears: the account of processes follows what agents know.
-    fn heard(&mut self, event: &ToAgent) {
-        if let ToAgent::Exited { process, .. } | ToAgent::SpawnFailed { process, .. } = event {
-            self.model.gone(*process);
-        }
-    }
 }
 
 pub fn breaker(chance: &mut Chance) -> Breaker {
@@ -549,9 +403,4 @@ pub fn breaker(chance: &mut Chance) -> Breaker {
 
 pub fn request(agent: AgentIndex, trigger: Trigger) -> Request {
     Request { agent, trigger, scheduled_for: None, payload: None }
-}
-
-fn short(what: &impl Debug) -> String {
-    let text = format!("{what:?}");
-    text.chars().take(240).collect()
 }

@@ -18,6 +18,7 @@ use crate::agents::boot::Settled;
 use crate::agents::department::{DepartmentSupervisor, MemberRestarting};
 use crate::agents::shutdown::{AgentEnded, EndedByForce};
 use crate::agents::supervisor::AgentLeft;
+use crate::alarm::{Alarm, Alarmed};
 use crate::directory::LiveProcess;
 use crate::house::{House, HousePhase};
 use crate::observe::prober::{Unwatch, WatchHealth, WatchReadiness};
@@ -51,7 +52,7 @@ pub struct AgentActor {
     index: AgentIndex,
     machine: Rc<RefCell<Agent>>,
     department: Post<DepartmentSupervisor>,
-    alarm: Option<(Moment, SpawnHandle)>,
+    alarm: Alarm,
     _notice: ExitNotice,
 }
 
@@ -64,7 +65,7 @@ impl AgentActor {
         department: Post<DepartmentSupervisor>,
         notice: ExitNotice,
     ) -> Self {
-        Self { house, index, machine, department, alarm: None, _notice: notice }
+        Self { house, index, machine, department, alarm: Alarm::default(), _notice: notice }
     }
 
     /// The one path from an event to its effects; every handler is one call.
@@ -139,19 +140,8 @@ impl AgentActor {
     }
 
     fn arm(&mut self, deadline: Option<Moment>, ctx: &mut Context<Self>) {
-        if self.alarm.map(|(at, _)| at) == deadline {
-            return;
-        }
-        if let Some((_, handle)) = self.alarm.take() {
-            ctx.cancel_future(handle);
-        }
-        self.alarm = deadline.map(|at| {
-            let handle = ctx.run_later(at.since(self.house.clock.steady()), |this, ctx| {
-                this.alarm = None;
-                this.drive(ctx, |agent, now, out| agent.on(Event::DeadlineReached, now, out));
-            });
-            (at, handle)
-        });
+        let clock = self.house.clock;
+        Alarm::set(self, deadline, clock, ctx);
     }
 
     /// After a death of this actor the end of a process, or a grant, may have been lost with its mailbox.
@@ -195,6 +185,16 @@ impl Actor for AgentActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.reconcile(ctx);
+    }
+}
+
+impl Alarmed for AgentActor {
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    fn ring(&mut self, ctx: &mut Context<Self>) {
+        self.drive(ctx, |agent, now, out| agent.on(Event::DeadlineReached, now, out));
     }
 }
 

@@ -8,9 +8,10 @@ use werkpilot_core::boot::{Boot, BootAction, BootEvent, BootMember};
 use werkpilot_core::dispatcher::Request;
 use werkpilot_core::event::Event;
 use werkpilot_core::ids::{AgentIndex, AgentName};
-use werkpilot_core::time::{Moment, human};
+use werkpilot_core::time::human;
 use werkpilot_core::trigger::Trigger;
 
+use crate::alarm::{Alarm, Alarmed};
 use crate::house::{House, HousePhase};
 use crate::intake::schedule::ScheduleAgents;
 use crate::supervision::ExitNotice;
@@ -40,14 +41,14 @@ pub struct StartNewcomers(pub Vec<AgentIndex>);
 pub struct BootActor {
     house: Rc<House>,
     boot: Option<Boot>,
-    alarm: SpawnHandle,
+    alarm: Alarm,
     _notice: ExitNotice,
 }
 
 impl BootActor {
     /// An actor that has not begun.
     pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
-        Self { house, boot: None, alarm: SpawnHandle::default(), _notice: notice }
+        Self { house, boot: None, alarm: Alarm::default(), _notice: notice }
     }
 
     fn begin(&mut self, ctx: &mut Context<Self>) {
@@ -76,16 +77,8 @@ impl BootActor {
         for action in actions {
             self.perform(action);
         }
-        self.arm(deadline, ctx);
-    }
-
-    fn arm(&mut self, deadline: Option<Moment>, ctx: &mut Context<Self>) {
-        ctx.cancel_future(self.alarm);
-        if let Some(at) = deadline {
-            self.alarm = ctx.run_later(at.since(self.house.clock.steady()), |this, ctx| {
-                this.drive(BootEvent::DeadlineReached, ctx);
-            });
-        }
+        let clock = self.house.clock;
+        Alarm::set(self, deadline, clock, ctx);
     }
 
     fn perform(&self, action: BootAction) {
@@ -153,6 +146,16 @@ impl BootActor {
 
 impl Actor for BootActor {
     type Context = Context<Self>;
+}
+
+impl Alarmed for BootActor {
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    fn ring(&mut self, ctx: &mut Context<Self>) {
+        self.drive(BootEvent::DeadlineReached, ctx);
+    }
 }
 
 impl Handler<BeginBoot> for BootActor {

@@ -15,6 +15,7 @@ use werkpilot_core::shutdown::{
 };
 use werkpilot_core::time::{Moment, human};
 
+use crate::alarm::{Alarm, Alarmed};
 use crate::house::{House, HousePhase};
 use crate::intake::schedule::StopSchedule;
 use crate::observe::events::Record;
@@ -68,7 +69,7 @@ pub struct ShutdownActor {
     /// Who ignored its stop signal before step 4, too.
     killed: BTreeSet<AgentIndex>,
     stop_servers: Option<StopServers>,
-    alarm: SpawnHandle,
+    alarm: Alarm,
     _notice: ExitNotice,
 }
 
@@ -80,7 +81,7 @@ impl ShutdownActor {
             shutdown: None,
             killed: BTreeSet::new(),
             stop_servers: None,
-            alarm: SpawnHandle::default(),
+            alarm: Alarm::default(),
             _notice: notice,
         }
     }
@@ -126,16 +127,8 @@ impl ShutdownActor {
         for action in actions {
             self.perform(action, ctx);
         }
-        self.arm(deadline, ctx);
-    }
-
-    fn arm(&mut self, deadline: Option<Moment>, ctx: &mut Context<Self>) {
-        ctx.cancel_future(self.alarm);
-        if let Some(at) = deadline {
-            self.alarm = ctx.run_later(at.since(self.house.clock.steady()), |this, ctx| {
-                this.drive(ShutdownEvent::DeadlineReached, ctx);
-            });
-        }
+        let clock = self.house.clock;
+        Alarm::set(self, deadline, clock, ctx);
     }
 
     fn perform(&mut self, action: ShutdownAction, ctx: &mut Context<Self>) {
@@ -215,6 +208,16 @@ impl Actor for ShutdownActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         // Each agent tells its end here, ten thousand of them at once in the worst case.
         ctx.set_mailbox_capacity(1_024);
+    }
+}
+
+impl Alarmed for ShutdownActor {
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    fn ring(&mut self, ctx: &mut Context<Self>) {
+        self.drive(ShutdownEvent::DeadlineReached, ctx);
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use werkpilot_core::agent::{Agent, Event as ToAgent};
-use werkpilot_core::dispatcher::AgentProfile;
+use werkpilot_core::dispatcher::{AgentProfile, Event as ToDispatcher, Gate};
 use werkpilot_core::event::Event;
 use werkpilot_core::graph::Graph;
 use werkpilot_core::ids::AgentIndex;
@@ -26,7 +26,7 @@ use crate::observe::percentiles::PercentileTracker;
 use crate::observe::prober::Prober;
 use crate::post::Post;
 use crate::supervision::{ActorGone, ExitNotice, Intensity};
-use crate::work::queue::{Define, QueueActor, Undefine};
+use crate::work::queue::{Define, QueueActor, TellAll, Undefine};
 
 /// Takes agents in: their slots, machines and actors.
 #[derive(Debug, Message)]
@@ -150,12 +150,27 @@ impl Supervisor {
             added.push((index, spec.department.clone()));
         }
         settle_graph(&self.house);
+        self.close_gates(added.iter().map(|(index, _)| *index));
         for (index, department) in &added {
             self.department(department, ctx).tell(Employ(*index));
         }
         if start {
             // Only now: who starts them finds them in the directory.
             self.house.posts.boot.tell(StartNewcomers(added.into_iter().map(|(index, _)| index).collect()));
+        }
+    }
+
+    /// Tells the queue right after their definition which newcomers take no executions: their own word of it comes
+    /// only with their first event, and the boot's first triggers may come before.
+    fn close_gates(&self, newcomers: impl Iterator<Item = AgentIndex>) {
+        let directory = self.house.directory.borrow();
+        let closed = newcomers.filter_map(|agent| {
+            let gate = directory.get(agent)?.machine.borrow().gate();
+            matches!(gate, Gate::Closed { .. }).then_some(ToDispatcher::SetGate { agent, gate })
+        });
+        let closed: Vec<_> = closed.collect();
+        if !closed.is_empty() {
+            self.house.posts.queue.tell(TellAll(closed));
         }
     }
 

@@ -13,6 +13,7 @@ use werkpilot_core::time::{Clocks, Moment};
 use werkpilot_core::timetable::{Due, DueKind};
 use werkpilot_core::trigger::Trigger;
 
+use crate::alarm::{Alarm, Alarmed};
 use crate::clock::Clock;
 use crate::house::{House, ScheduleLag};
 use crate::observe::dead_letters::KeepDeadLetter;
@@ -62,7 +63,7 @@ pub struct Crash;
 /// The actor of the dispatcher.
 pub struct QueueActor {
     house: Rc<House>,
-    alarm: Option<(Moment, SpawnHandle)>,
+    alarm: Alarm,
     actions: Vec<Action>,
     _notice: ExitNotice,
 }
@@ -70,7 +71,7 @@ pub struct QueueActor {
 impl QueueActor {
     /// An actor for the house's dispatcher.
     pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
-        Self { house, alarm: None, actions: Vec::new(), _notice: notice }
+        Self { house, alarm: Alarm::default(), actions: Vec::new(), _notice: notice }
     }
 
     /// The one path from an event to its effects.
@@ -107,19 +108,8 @@ impl QueueActor {
     }
 
     fn arm(&mut self, deadline: Option<Moment>, ctx: &mut Context<Self>) {
-        if self.alarm.map(|(at, _)| at) == deadline {
-            return;
-        }
-        if let Some((_, handle)) = self.alarm.take() {
-            ctx.cancel_future(handle);
-        }
-        self.alarm = deadline.map(|at| {
-            let handle = ctx.run_later(at.since(self.house.clock.steady()), |this, ctx| {
-                this.alarm = None;
-                this.drive(ctx, |dispatcher, now, out| dispatcher.on(Event::DeadlineReached, now, out));
-            });
-            (at, handle)
-        });
+        let clock = self.house.clock;
+        Alarm::set(self, deadline, clock, ctx);
     }
 
     /// After a death of this actor reports about executions may be lost: those that no agent knows are.
@@ -145,6 +135,16 @@ impl Actor for QueueActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.reconcile(ctx);
+    }
+}
+
+impl Alarmed for QueueActor {
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    fn ring(&mut self, ctx: &mut Context<Self>) {
+        self.drive(ctx, |dispatcher, now, out| dispatcher.on(Event::DeadlineReached, now, out));
     }
 }
 

@@ -1,6 +1,5 @@
 //! The ends of a service's processes: wanted, or followed by its restart policy and its breaker.
 
-use super::super::job::shortage_delay;
 use super::super::{Action, Core, ProcessEnd, ProcessKey, attempt};
 use super::instance::{Instance, Phase, Then};
 use super::{Service, service_spec};
@@ -38,8 +37,7 @@ impl Service {
         match failure.kind {
             _ if !core.takes_part() => instance.phase = Phase::Off { status: Status::Stopped, reason: None },
             SpawnFailureKind::Transient => {
-                let delay = shortage_delay(instance.shortages);
-                instance.shortages += 1;
+                let delay = instance.shortage.met(now.steady);
                 let reason = Reason::Exited { exit };
                 out.push(restarting(core, instance, delay, reason.clone()));
                 // This start was counted, if it was to be: the next try is the same one.
@@ -74,6 +72,7 @@ impl Service {
     ) {
         let Some(index) = self.find(process) else { return };
         out.push(Action::Unwatch { process });
+        core.spawned(out); // Also if the word of its start comes later than that of its end, or never.
         let instance = &mut self.instances[index];
         let Some(alive) = instance.alive_mut() else { return };
         let (run, then, launched_at) = (alive.run, alive.then.take(), alive.launched_at);
@@ -177,11 +176,12 @@ impl Service {
         let instance = &mut self.instances[index];
         let (agent, attempts) = (core.index, instance.lives.clone());
         instance.phase = Phase::Off { status: Status::Stopped, reason: Some(reason.clone()) };
-        for other in &mut self.instances {
-            if matches!(other.phase, Phase::Waiting | Phase::BackingOff { .. }) {
-                other.stop(core, &reason, out);
-            }
+        // What is disabled does not run, and the breaker is the agent's: the healthy instances go, too.
+        let disabled = Reason::Disabled { status: Status::DisabledByFailure, why: reason.to_string() };
+        for other in self.instances.iter_mut().filter(|other| !matches!(other.phase, Phase::Off { .. })) {
+            other.stop(core, &disabled, out);
         }
+        self.drop_surplus();
         let gave_up = ToDispatcher::ServiceGaveUp { agent, run, reason, exit, attempts, log_tail };
         out.push(Action::Dispatcher(gave_up));
         self.settle(out);

@@ -1,5 +1,6 @@
 //! One instance of a service: what it is doing, and what happens when its process has ended.
 
+use super::super::shortage::Shortage;
 use super::super::{Action, Core, InstanceView, ProcessKey};
 use crate::dead_letters::Attempt;
 use crate::dispatcher::Event as ToDispatcher;
@@ -61,7 +62,7 @@ pub(super) struct Instance {
     pub phase: Phase,
     /// Automatic restarts in a row: the exponent of the backoff.
     pub failures: u32,
-    pub shortages: u32,
+    pub shortage: Shortage,
     /// A person overrides unhealthy dependencies, until it runs.
     pub force: bool,
     pub lives: Vec<Attempt>,
@@ -72,7 +73,15 @@ pub(super) struct Instance {
 impl Instance {
     pub fn new(number: u16) -> Self {
         let phase = Phase::Off { status: Status::Stopped, reason: None };
-        Self { number, phase, failures: 0, shortages: 0, force: false, lives: Vec::new(), surplus: false }
+        Self {
+            number,
+            phase,
+            failures: 0,
+            shortage: Shortage::default(),
+            force: false,
+            lives: Vec::new(),
+            surplus: false,
+        }
     }
 
     pub fn alive(&self) -> Option<&Alive> {

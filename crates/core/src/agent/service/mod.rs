@@ -93,7 +93,8 @@ impl Service {
                 Phase::Waiting if force || !automatic => instance.request_start(core, automatic, out),
                 // It is being ended: it comes back afterwards.
                 Phase::Alive(alive) if matches!(alive.then, Some(Then::Off(_))) => {
-                    let reason = Reason::ByOperator { by: "start".to_owned() };
+                    let reason =
+                        if automatic { Reason::HalfOpen } else { Reason::ByOperator { by: "start".to_owned() } };
                     alive.then = Some(Then::Restart { reason, automatic });
                 }
                 Phase::Waiting | Phase::Alive(_) => {}
@@ -232,12 +233,13 @@ impl Service {
         let Some(index) = self.find(process) else { return };
         let instance = &mut self.instances[index];
         let (number, attempt) = (instance.number, instance.failures.saturating_add(1));
-        instance.shortages = 0;
+        instance.shortage.is_over();
         instance.force = false;
         let Some(alive) = instance.alive_mut() else { return };
         if alive.stage != Stage::Launching {
             return; // Said twice.
         }
+        core.spawned(out);
         let spec = service_spec(core);
         alive.launched = now.steady;
         alive.launched_at = now.wall;

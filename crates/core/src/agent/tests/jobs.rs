@@ -97,10 +97,11 @@ fn a_missing_command_is_not_repeated_and_only_the_first_in_a_row_is_a_dead_lette
 #[test]
 fn a_machine_that_is_short_of_something_is_asked_again_ever_more_seldom_and_nothing_is_counted() {
     let mut bench = Bench::new(job(|_, job| job.retry = backoff(0)));
-    for (serial, delay) in [(1, "100ms"), (2, "200ms"), (3, "400ms")] {
+    for (serial, delay) in [(1, 100), (2, 200), (3, 400)] {
         bench.grant(1, 1);
-        let again = format!("again in {delay}, not counted");
+        let again = format!("again in {delay}ms, not counted");
         assert_eq!(bench.spawn_failed(serial, SpawnFailureKind::Transient), [again]);
+        bench.wait(Duration::from_millis(delay));
     }
     assert_eq!(attempt(&mut bench, 1, 1, 4, Exit::Clean), ["succeeded"]);
     bench.grant(2, 1);
@@ -191,4 +192,22 @@ fn side_by_side_executions_have_a_time_out_each() {
     assert_eq!(bench.agent.processes(), [process(1), process(2)]);
     assert_eq!(bench.pass(3 * SECOND), ["stop 1"]);
     assert_eq!(bench.pass(2 * SECOND), ["stop 2"]);
+}
+
+#[test]
+fn executions_side_by_side_that_meet_one_shortage_wait_for_it_once() {
+    let mut bench = Bench::new(job(|_, job| job.overlap = Overlap::Allow));
+    for run in 1..=20 {
+        bench.grant(run, 1);
+    }
+    for serial in 1..=20 {
+        assert_eq!(bench.spawn_failed(serial, SpawnFailureKind::Transient), ["again in 100ms, not counted"]);
+    }
+    bench.wait(Duration::from_millis(100));
+    bench.grant(1, 1);
+    assert_eq!(bench.spawn_failed(21, SpawnFailureKind::Transient), ["again in 200ms, not counted"]);
+    bench.grant(2, 1);
+    bench.started(22);
+    bench.grant(3, 1);
+    assert_eq!(bench.spawn_failed(23, SpawnFailureKind::Transient), ["again in 100ms, not counted"]);
 }

@@ -125,6 +125,54 @@ fn too_many_restarts_open_the_breaker_and_trials_follow_its_doubling_cooldown() 
     assert!(bench.is_asleep());
 }
 
+/// Two instances, of which the second one has crashed until the breaker opened.
+fn disabled_with_a_healthy_instance() -> (Bench, Vec<String>) {
+    let mut bench = Bench::up(service(|_, service| {
+        service.instances = 2;
+        service.backoff.initial = Duration::ZERO;
+    }));
+    bench.exited(2, Exit::Code(1));
+    for serial in [3, 4] {
+        bench.grant_instance(1);
+        bench.started(serial);
+        if serial == 3 {
+            bench.exited(serial, Exit::Code(1));
+        }
+    }
+    let opens = bench.exited(4, Exit::Code(1));
+    (bench, opens)
+}
+
+#[test]
+fn when_the_breaker_opens_the_healthy_instances_are_stopped_too_and_come_back_with_the_trial() {
+    let (mut bench, opens) = disabled_with_a_healthy_instance();
+    let answer = [
+        "gate disabled_by_failure",
+        "opened for 900s",
+        "disabled",
+        "stop 1",
+        "given up after 3",
+        "is disabled_by_failure",
+    ];
+    assert_eq!(opens, answer);
+    let healthy = &bench.agent.instances()[0];
+    assert_eq!(healthy.status, Status::Stopping);
+    let why = healthy.reason.as_ref().map(ToString::to_string);
+    assert_eq!(why.as_deref(), Some("disabled_by_failure: 3 restarts within 10m"));
+    assert_eq!(bench.exited(1, Exit::Clean), NOTHING, "no dead letter of its own, and no restart");
+    assert_eq!(bench.agent.processes(), []);
+    let trial = ["gate half-open", "half-open", "enabled", "ask for 0 automatically", "ask for 1 automatically"];
+    assert_eq!(bench.pass(Duration::from_mins(15))[..5], trial);
+}
+
+#[test]
+fn an_instance_that_is_still_being_ended_when_the_trial_begins_comes_back_for_it() {
+    let (mut bench, _) = disabled_with_a_healthy_instance();
+    bench.pass(Duration::from_mins(15));
+    assert_eq!(bench.agent.instances()[0].reason, Some(Reason::HalfOpen));
+    assert_eq!(bench.exited(1, Exit::Clean), ["ask for 0 automatically", "is queued"]);
+}
+
 #[test]
 fn a_missing_command_stays_missing_until_somebody_starts_it() {
     let mut bench = Bench::new(service(|_, _| {}));
@@ -229,4 +277,35 @@ fn a_service_that_the_registry_switches_off_ends_and_comes_back_with_the_switch(
     assert_eq!(bench.on(switched(false)), ["gate disabled", "disabled", "stop 1", "is disabled"]);
     assert_eq!(bench.exited(1, Exit::Clean), NOTHING);
     assert_eq!(bench.on(switched(true)), ["gate open", "enabled", "ask for 0", "is queued"]);
+}
+
+#[test]
+fn a_program_that_was_spawned_is_told_of_once_and_one_that_could_not_be_spawned_is_not() {
+    let end =
+        || ProcessEnd { exit: Exit::Clean, lived: SECOND, forced: false, peak_rss_bytes: 1, log_tail: Vec::new() };
+    for spec in [service(|_, _| {}), job(|_, _| {})] {
+        let is_job = spec.job().is_some();
+        let mut bench = Bench::new(spec);
+        let grant = |bench: &mut Bench, run| if is_job { bench.grant(run, 1) } else { bench.grant_instance(0) };
+        grant(&mut bench, 1);
+        let failure = SpawnFailure { kind: SpawnFailureKind::Transient, message: "no luck".to_owned() };
+        assert_eq!(bench.first_starts(Event::SpawnFailed { process: process(1), failure }), 0);
+        bench.wait(SECOND);
+        let _ = bench.on(Event::DeadlineReached);
+        grant(&mut bench, 2);
+        assert_eq!(bench.first_starts(Event::Started { process: process(2), pid: 4_711 }), 1);
+        assert_eq!(bench.first_starts(Event::Exited { process: process(2), end: end() }), 0);
+        bench.wait(SECOND);
+        let _ = bench.on(Event::DeadlineReached);
+        grant(&mut bench, 3);
+        assert_eq!(bench.first_starts(Event::Started { process: process(3), pid: 4_712 }), 0);
+    }
+}
+
+#[test]
+fn word_of_an_end_without_word_of_the_start_says_that_it_was_spawned() {
+    let mut bench = Bench::new(job(|_, _| {}));
+    bench.grant(1, 1);
+    let end = ProcessEnd { exit: Exit::Clean, lived: SECOND, forced: false, peak_rss_bytes: 1, log_tail: Vec::new() };
+    assert_eq!(bench.first_starts(Event::Exited { process: process(1), end }), 1);
 }

@@ -148,10 +148,22 @@ fn a_half_open_gate_lets_one_trial_in_which_counts_unless_a_person_asked_for_it(
 }
 
 #[test]
+fn a_startup_job_that_is_switched_off_from_the_start_is_skipped_and_never_queued() {
+    let mut desk = Desk::new(4);
+    desk.gate(A, closed(Status::Disabled));
+    assert_eq!(desk.admit(A, Trigger::Startup), ["a skipped"]);
+    assert_eq!(desk.status(A), Status::Disabled);
+}
+
+#[test]
 fn a_service_and_a_stranger_take_no_executions() {
     let mut desk = Desk::new(4);
     desk.define(A, |profile| profile.service = true);
-    assert_eq!(desk.admit(A, manual(false)), ["a refused"]);
+    let request = Request { agent: AgentIndex(A), trigger: manual(false), scheduled_for: None, payload: None };
+    let answer = desk.dispatcher.admit(request, desk.now, &mut Vec::new());
+    let Admission::Refused(_, reason) = answer else { panic!("a service is not run: {answer:?}") };
+    assert_eq!(reason.to_string(), "a is a service; start it with `werkpilot start a`");
+    assert_eq!(serde_json::to_value(reason).unwrap(), serde_json::json!({ "code": "not_a_job", "agent": "a" }));
     assert_eq!(desk.due(3), NOTHING, "without a name there is no event");
     assert_eq!(desk.status(3), Status::Missing);
 }

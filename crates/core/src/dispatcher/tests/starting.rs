@@ -96,12 +96,26 @@ fn started_and_succeeded_mean_at_least_once() {
     desk.depend(C, A, Condition::Succeeded, OnUnhealthyDependency::Wait);
     assert_eq!(desk.due(B), ["queued b", "Agent \"b\" has unhealthy dependencies: a (not_started)"]);
     assert_eq!(desk.due(C), ["queued c", "Agent \"c\" has unhealthy dependencies: a (not_succeeded)"]);
-    assert_eq!(desk.due(A), ["queued a", "start a#1", "start b#1"]);
+    assert_eq!(desk.due(A), ["queued a", "start a#1"], "the right to start is not a start");
+    assert_eq!(desk.spawned(A), ["start b#1"]);
+    assert_eq!(desk.spawned(A), NOTHING, "twice");
     assert_eq!(desk.ends(A, End::Succeeded), ["sample a", "a succeeded", "start c#1"]);
     desk.ends(B, End::Succeeded);
     desk.due(A);
     desk.ends(A, End::Failed);
     assert_eq!(desk.due(B), ["queued b", "start b#1"]);
+}
+
+#[test]
+fn a_service_has_started_once_it_was_spawned_and_not_while_it_is_about_to() {
+    let mut desk = Desk::new(4);
+    desk.define(A, |profile| profile.service = true);
+    desk.depend(B, A, Condition::Started, OnUnhealthyDependency::Wait);
+    desk.due(B);
+    assert_eq!(desk.start_service(A, false, false), ["start a/0"]);
+    assert_eq!(desk.service_is(A, Status::Starting), NOTHING);
+    assert_eq!(desk.spawned(A), ["start b#1"]);
+    assert_eq!(desk.on(Event::FirstStarted { agent: AgentIndex(3) }), NOTHING, "nobody is there");
 }
 
 #[test]

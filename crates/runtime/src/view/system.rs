@@ -1,0 +1,200 @@
+//! The fleet and the orchestrator as a whole: what `/metrics` and the health checks answer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use werkpilot_core::ids::AgentName;
+use werkpilot_core::status::Status;
+use werkpilot_core::time::{Clocks, Moment};
+
+use super::{AgentView, Times, agents};
+use crate::house::{House, HousePhase};
+
+/// Dead letters that `/metrics` shows.
+const SHOWN_DEAD_LETTERS: usize = 20;
+const MB: f64 = 1024.0 * 1024.0;
+
+/// The whole fleet: what `GET /metrics` answers.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Overview {
+    /// The orchestrator.
+    pub system: SystemView,
+    /// All agents in the order of the registry.
+    pub agents: Vec<AgentView>,
+    /// Percentiles by agent; only agents with a successful execution.
+    pub metrics: BTreeMap<AgentName, Times>,
+    /// The last dead letters, newest last; without payload and log.
+    pub dead_letter_queue: Vec<serde_json::Value>,
+}
+
+/// The orchestrator itself.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SystemView {
+    /// Of this binary.
+    pub version: &'static str,
+    /// `booting`, `running` or `shutting_down`.
+    pub phase: &'static str,
+    /// Seconds since the start.
+    pub uptime_seconds: f64,
+    /// Executions that wait: in line, parked or backing off.
+    pub execution_queue_size: u32,
+    /// Dead letters that are kept.
+    pub dead_letter_queue_size: usize,
+    /// Automatic restarts and retries within the last hour.
+    pub restarts_last_hour: u32,
+    /// What is used.
+    pub memory: MemoryView,
+    /// Whether all triggers but explicit ones are paused.
+    pub paused: bool,
+    /// Workers that are busy.
+    pub workers_busy: u32,
+    /// Workers in all.
+    pub workers: u32,
+    /// Executions that may wait.
+    pub queue_capacity: u32,
+    /// Waiting times of the last hour.
+    pub waiting: Times,
+    /// Dead letters since the start.
+    pub dead_letters_total: u64,
+    /// Dead letters that had to make room.
+    pub dead_letters_evicted: u64,
+    /// Agents by status.
+    pub statuses: BTreeMap<&'static str, u32>,
+    /// Events since the start, by topic.
+    pub events: BTreeMap<&'static str, u64>,
+}
+
+/// Memory, with the predecessor's names. Percent is the larger of ours / budget and 1 − available / total.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemoryView {
+    /// What orchestrator and agents use.
+    #[serde(rename = "heapUsedMB")]
+    pub heap_used_mb: f64,
+    /// The budget.
+    #[serde(rename = "heapTotalMB")]
+    pub heap_total_mb: f64,
+    /// See above.
+    #[serde(rename = "heapPercent")]
+    pub heap_percent: f64,
+    /// The orchestrator alone.
+    #[serde(rename = "rssMB")]
+    pub rss_mb: f64,
+    /// The agents.
+    #[serde(rename = "externalMB")]
+    pub external_mb: f64,
+    /// Live bytes of the orchestrator's own heap.
+    #[serde(rename = "ownHeapMB")]
+    pub own_heap_mb: f64,
+}
+
+/// The health of the orchestrator itself.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthView {
+    /// `booting`, `running` or `shutting_down`.
+    pub phase: &'static str,
+    /// Whether the boot is over and no shutdown has begun.
+    pub ready: bool,
+    /// Seconds since the start.
+    pub uptime_seconds: f64,
+    /// System actors that are not there at this moment.
+    pub missing_actors: Vec<&'static str>,
+    /// Agents by status.
+    pub statuses: BTreeMap<&'static str, u32>,
+}
+
+fn phase_word(house: &House) -> &'static str {
+    match house.phase.get() {
+        HousePhase::Booting => "booting",
+        HousePhase::Running => "running",
+        HousePhase::ShuttingDown => "shutting_down",
+    }
+}
+
+/// The whole fleet.
+pub fn overview(house: &House) -> Overview {
+    let now = house.now();
+    let agents = agents(house, now);
+    let metrics = agents.iter().filter(|a| a.times.count > 0).map(|a| (a.name.clone(), a.times)).collect();
+    let letters = house.dead_letters.borrow();
+    let dead_letter_queue =
+        letters.last(SHOWN_DEAD_LETTERS).filter_map(|letter| serde_json::to_value(letter.public()).ok()).collect();
+    drop(letters);
+    Overview { system: system(house, now, &agents), agents, metrics, dead_letter_queue }
+}
+
+fn system(house: &House, now: Clocks, agents: &[AgentView]) -> SystemView {
+    let mut dispatcher = house.dispatcher.borrow_mut();
+    let letters = house.dead_letters.borrow();
+    let (workers_busy, workers) = dispatcher.workers();
+    SystemView {
+        version: env!("CARGO_PKG_VERSION"),
+        phase: phase_word(house),
+        uptime_seconds: now.steady.since(Moment::ZERO).as_secs_f64(),
+        execution_queue_size: dispatcher.waiting(),
+        dead_letter_queue_size: letters.len(),
+        restarts_last_hour: dispatcher.restarts_within(now.steady, Duration::from_hours(1)),
+        memory: memory(house),
+        paused: dispatcher.is_paused(),
+        workers_busy,
+        workers,
+        queue_capacity: dispatcher.capacity(),
+        waiting: house.samples.borrow().waiting(now.steady).into(),
+        dead_letters_total: letters.total(),
+        dead_letters_evicted: letters.evicted(),
+        statuses: statuses(agents.iter().map(|agent| agent.status)),
+        events: house.events.borrow().counts().clone(),
+    }
+}
+
+fn statuses(all: impl Iterator<Item = Status>) -> BTreeMap<&'static str, u32> {
+    let mut counts = BTreeMap::new();
+    for status in all {
+        *counts.entry(status.as_str()).or_insert(0) += 1;
+    }
+    counts
+}
+
+fn memory(house: &House) -> MemoryView {
+    let book = house.memory.borrow();
+    let agents = book.agents_bytes();
+    let used = book.own_rss_bytes + agents;
+    let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+    let host = share(book.host_total_bytes.saturating_sub(book.host_available_bytes), book.host_total_bytes);
+    let mb = |bytes: u64| (bytes as f64 / MB * 100.0).round() / 100.0;
+    MemoryView {
+        heap_used_mb: mb(used),
+        heap_total_mb: mb(book.budget_bytes),
+        heap_percent: (share(used, book.budget_bytes).max(host) * 1_000.0).round() / 10.0,
+        rss_mb: mb(book.own_rss_bytes),
+        external_mb: mb(agents),
+        own_heap_mb: mb(book.own_heap_bytes),
+    }
+}
+
+/// The health of the orchestrator itself.
+pub fn health(house: &House) -> HealthView {
+    let posts = &house.posts;
+    let actors = [
+        ("event log", posts.events.addr().is_some()),
+        ("dead letters", posts.dead_letters.addr().is_some()),
+        ("percentile tracker", posts.percentiles.addr().is_some()),
+        ("memory monitor", posts.memory.addr().is_some()),
+        ("prober", posts.prober.addr().is_some()),
+        ("queue", posts.queue.addr().is_some()),
+        ("schedule", posts.schedule.addr().is_some()),
+    ];
+    let missing_actors: Vec<_> = actors.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
+    let dispatcher = house.dispatcher.borrow();
+    let directory = house.directory.borrow();
+    HealthView {
+        phase: phase_word(house),
+        ready: house.phase.get() == HousePhase::Running && missing_actors.is_empty(),
+        uptime_seconds: house.clock.steady().since(Moment::ZERO).as_secs_f64(),
+        missing_actors,
+        statuses: statuses(directory.iter().map(|(index, _)| dispatcher.status(index))),
+    }
+}
