@@ -12,7 +12,8 @@
 //! its handler is not even registered there. The gate in front of both checks Host and forwarding headers (TCP only),
 //! keeps the number of requests in progress bounded, turns a panic into a 500, and sets the security headers.
 //!
-//! Each listener has one worker thread and bounds of its own, so that a flood on TCP never locks the CLI out.
+//! One thread serves both; each has bounds of its own, so that a flood on TCP never locks the CLI out. While nobody is
+//! connected there is no application either, only two listeners: it is made when somebody comes.
 //!
 //! Invariant: both listeners are bound by [`Bound::bind`] before any agent is started; nothing here decides about agents,
 //! every answer is a value of [`werkpilot_runtime::view`] or an error of its handle, rendered.
@@ -22,9 +23,11 @@ mod api;
 mod bind;
 mod body;
 mod control_socket;
+mod door;
 mod gate;
 mod health;
 mod metrics;
+mod monitor;
 mod openmetrics;
 mod page;
 mod port_owner;
@@ -34,5 +37,6 @@ mod server;
 
 pub use bind::{BindError, Bound};
 pub use control_socket::control_socket_path;
+pub use monitor::{Monitor, monitor};
 pub use port_owner::Owner;
 pub use server::{ConfigReport, Server, serve};

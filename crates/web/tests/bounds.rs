@@ -63,6 +63,31 @@ fn more_requests_than_allowed_in_progress_are_turned_away() {
 }
 
 #[test]
+fn who_finds_tcp_full_waits_and_the_control_socket_is_not_full_with_it() {
+    let mut plan = Plan::of(vec![job("a", "true")]);
+    plan.dashboard.max_connections = 2;
+    plan.run(|site| async move {
+        let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let mut clients = Vec::new();
+        for _ in 0..2 {
+            let mut client = tokio::net::TcpStream::connect(site.address).await.unwrap();
+            client.write_all(request).await.unwrap();
+            assert!(client.read(&mut [0; 4_096]).await.unwrap() > 0, "answered, and kept open");
+            clients.push(client);
+        }
+        let mut waits = tokio::net::TcpStream::connect(site.address).await.unwrap();
+        waits.write_all(request).await.unwrap();
+        for _ in 0..20 {
+            assert_eq!(site.ask("/livez").await.status, 200);
+        }
+        let answer = waits.try_read(&mut [0; 4_096]);
+        assert_eq!(answer.unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "it is still waiting");
+        clients.clear();
+        assert!(waits.read(&mut [0; 4_096]).await.unwrap() > 0, "a place is free");
+    });
+}
+
+#[test]
 fn a_panic_in_a_handler_is_a_500_and_nothing_else_is_lost() {
     let mut plan = Plan::of(vec![job("a", "true")]);
     plan.config_report = Arc::new(|| -> Value { panic!("the report is broken") });
