@@ -48,21 +48,71 @@ need_tool() {
         fail "could not install it; run:  cargo install --locked $1 --version $2"
 }
 
-# A real Prometheus for the tests, unpacked beside what is built: installed, it would bring a service on its port.
-need_prometheus() {
-    tools=target/tools
-    if has prometheus && has promtool || [ -x "$tools/usr/bin/promtool" ]; then return; fi
-    has apt-get && has dpkg || fail "missing: prometheus and promtool; install them so that they are on the PATH"
-    say "fetching prometheus for the tests (once, into $tools)"
-    mkdir -p "$tools"
+# What a test talks to or with is kept here, beside what is built: nothing of it is a service of this machine.
+TOOLS=target/tools
+
+# logged WHAT COMMAND...: runs it and shows its output only if it fails.
+logged() {
+    what=$1
+    shift
     log=$(mktemp)
-    if ! (cd "$tools" && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; } &&
-        dpkg -x prometheus_*.deb . && rm -f prometheus_*.deb) >"$log" 2>&1
-    then
+    if ! "$@" >"$log" 2>&1; then
         tail -n 20 "$log" >&2
-        fail "could not fetch it; run:  apt-get update && apt-get install -y prometheus"
+        fail "$what failed: $*"
     fi
     rm -f "$log"
+}
+
+# need_unpacked PACKAGE PROGRAM...: programs of a Debian package, unpacked below $TOOLS: installed, it would bring a
+# service on its port.
+need_unpacked() {
+    package=$1
+    shift
+    missing=
+    for program in "$@"; do
+        [ -x "$TOOLS/$program" ] || missing=$program
+    done
+    [ -n "$missing" ] || return 0
+    has apt-get && has dpkg || fail "missing: $missing of Debian's package $package; put it at $TOOLS/$missing"
+    say "fetching $package for the tests (once, into $TOOLS)"
+    logged "fetching $package" unpack "$package"
+}
+
+unpack() (
+    mkdir -p "$TOOLS" && cd "$TOOLS"
+    apt-get download "$1" || { apt-get update && apt-get download "$1"; }
+    dpkg -x "$1"_*.deb . && rm -f "$1"_*.deb
+)
+
+# The official NATS client for Python, in an environment of its own. The copy of the requirements is made last: with
+# it, all is there.
+need_python_client() {
+    wanted=tests/conformance/python/requirements.txt
+    there=$TOOLS/python
+    if cmp -s "$wanted" "$there/requirements.txt" && "$there/bin/python" -c "" 2>/dev/null; then return; fi
+    has python3 && python3 -c "import ensurepip" 2>/dev/null || need_packages python3 python3-venv
+    say "installing the Python client for the tests (once, into $there)"
+    rm -rf "$there"
+    mkdir -p "$TOOLS"
+    logged "making the environment" python3 -m venv "$there"
+    logged "installing the Python client" "$there/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --require-hashes --only-binary :all: -r "$wanted"
+    cp "$wanted" "$there/requirements.txt"
+}
+
+# The official NATS clients for JavaScript, likewise.
+need_javascript_clients() {
+    wanted=tests/conformance/javascript
+    there=$TOOLS/node
+    has node || need_packages nodejs
+    has npm || need_packages npm
+    if cmp -s "$wanted/package-lock.json" "$there/installed.json"; then return; fi
+    say "installing the JavaScript clients for the tests (once, into $there)"
+    rm -rf "$there"
+    mkdir -p "$there"
+    cp "$wanted/package.json" "$wanted/package-lock.json" "$there"
+    logged "installing the JavaScript clients" npm ci --prefix "$there" --no-audit --no-fund --ignore-scripts
+    cp "$wanted/package-lock.json" "$there/installed.json"
 }
 
 case "${1:-}" in
@@ -79,7 +129,10 @@ test)
     done
     # shellcheck disable=SC2086 # one word each
     [ -z "$missing" ] || need_packages $missing
-    need_prometheus
+    has prometheus && has promtool || need_unpacked prometheus usr/bin/prometheus usr/bin/promtool
+    need_unpacked nats-server usr/sbin/nats-server
+    need_python_client
+    need_javascript_clients
     need_tool cargo-nextest "$NEXTEST"
     need_tool cargo-deny "$DENY"
     ;;

@@ -8,6 +8,7 @@
 //! and, after a failed test, ended: by pid, and nobody else's. Only [`wait_for`] polls.
 
 mod http;
+pub mod nats;
 mod outcome;
 pub mod processes;
 mod setup;

@@ -150,7 +150,11 @@ impl Setup {
             }
         };
         command.args(["up", "--registry", "registry", "--config", "werkpilot.toml", "--state-dir", "state"]);
-        command.args(["--set", &format!("dashboard.listen={}", self.listen)]).args(&self.arguments);
+        command.args(["--set", &format!("dashboard.listen={}", self.listen)]);
+        // A port of its own for each fleet; a test that wants another one says so after.
+        command.args(["--set", "bus.listen=127.0.0.1:0"]);
+        // The usual port would be for one test at a time.
+        command.args(["--set", "bus.listen=127.0.0.1:0"]).args(&self.arguments);
         self.place(&mut command);
         command.env(MARK, &self.mark).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
@@ -189,7 +193,7 @@ impl Setup {
 }
 
 /// A program of this workspace, built with the same profile as the tests: they lie one folder above them.
-fn built(name: &str) -> PathBuf {
+pub(crate) fn built(name: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("a test has a path");
     let path = tests.ancestors().nth(2).expect("tests lie in target/<profile>/deps").join(name);
     assert!(

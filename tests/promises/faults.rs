@@ -135,7 +135,17 @@ fn an_address_that_others_can_reach_is_refused() {
 fn a_second_orchestrator_on_the_same_state_folder_is_refused_and_the_first_one_named() {
     let fleet = Werkpilot::start(&[("fleet.toml", &sleeper("db", ""))], "");
     let pids = fleet.pids("db");
-    let second = fleet.cli(&["up", "--registry", "registry", "--set", "dashboard.listen=127.0.0.1:0"]).expect(75);
+    let second = fleet
+        .cli(&[
+            "up",
+            "--registry",
+            "registry",
+            "--set",
+            "dashboard.listen=127.0.0.1:0",
+            "--set",
+            "bus.listen=127.0.0.1:0",
+        ])
+        .expect(75);
     assert!(second.err.contains(&format!("(pid {}, since ", fleet.pid())), "{}", second.err);
     assert_eq!(fleet.pids("db"), pids);
 }

@@ -4,6 +4,7 @@
 //! Every measurement runs in a process of its own (the process host is one per process), the sides take turns, and the
 //! median of the rounds is told. `make bench` runs it; `werkpilot-bench NAME…` runs some.
 
+mod bus;
 mod executions;
 mod fleet;
 mod measured;
@@ -28,6 +29,10 @@ fn main() -> ExitCode {
         measured::child(&arguments[1..]);
         return ExitCode::SUCCESS;
     }
+    if arguments.first().is_some_and(|first| first == "client") {
+        bus::client(&arguments[1..]);
+        return ExitCode::SUCCESS;
+    }
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
     let references = references::build();
     let mut report = Report::default();
@@ -48,6 +53,9 @@ fn main() -> ExitCode {
     }
     if wanted("orchestrator") {
         orchestrator::compare(&references, &mut report);
+    }
+    if wanted("bus") {
+        bus::compare(&mut report);
     }
     report.print();
     if report.any_far_off() { ExitCode::FAILURE } else { ExitCode::SUCCESS }

@@ -74,6 +74,8 @@ pub fn with_fleet<F: Future<Output = ()>>(agents: Vec<AgentSpec>, settings: Sett
             loader: Arc::new(|| Ok(Loaded::default())),
             state_dir: state.path().to_owned(),
             runtime_dir: state.path().to_owned(),
+            bus: Some(std::net::TcpListener::bind("127.0.0.1:0").expect("a free port")),
+            residents: Vec::new(),
             hands: None,
         };
         let handle = start(options).expect("the orchestrator starts");

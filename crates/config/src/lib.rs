@@ -51,13 +51,15 @@ pub use values::duration::{DurationError, duration_text, parse_duration};
 pub use values::size::{SizeError, parse_size, size_text};
 
 /// What goes before the files.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
     /// The environment: `WERKPILOT_<TABLE>_<KEY>` are settings; `STATE_DIRECTORY` and `TZ` are looked at; all others
     /// are not. An empty value counts as not set.
     pub env: Vec<(String, String)>,
     /// Options of the command line, as dotted key and value: `("queue.workers", "4")`. They go before the environment.
     pub cli: Vec<(String, String)>,
+    /// Agents that a program brings along beside those of the files: they are checked together.
+    pub in_process: Vec<werkpilot_core::spec::AgentSpec>,
 }
 
 /// All that was read, and it is in order.
@@ -75,17 +77,18 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
 }
 
-/// Reads a registry (a folder, or a single file of one) and the settings.
+/// Reads a registry (a folder, or a single file of one; without one there are only in-process agents) and the settings.
 ///
 /// Without a `config_file` the settings are the defaults and the overrides; one that is named has to be there.
 ///
 /// # Errors
 /// [`Faults`] has everything that is wrong in any of the files.
-pub fn load(registry: &Path, config_file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Faults> {
+pub fn load(registry: Option<&Path>, config_file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Faults> {
     let mut report = fault::Report::default();
     let (settings, sources, mut files) = settings_file::read(config_file, overrides, &mut report);
     let tz_variable = overrides.env.iter().find(|(name, _)| name == "TZ").map(|(_, zone)| zone.as_str());
-    let (registry, registry_files) = registry::read(registry, &settings, tz_variable, &mut report);
+    let (registry, registry_files) =
+        registry::read(registry, &settings, tz_variable, &overrides.in_process, &mut report);
     files.extend(registry_files);
     let notices = report.finish()?;
     Ok(Loaded { registry, settings, sources, notices, files })

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
 use werkpilot_core::settings::Settings;
-use werkpilot_core::spec::{Dependency, Registry, Strategy};
+use werkpilot_core::spec::{AgentSpec, Dependency, Registry, Strategy};
 
 use crate::elements::agent::Draft;
 use crate::elements::departments::Department;
+use crate::elements::dependencies::Reference;
 use crate::elements::{Context, agent, departments, predecessor};
 use crate::fault::Report;
 use crate::field::{Field, listed};
-use crate::source::{SourceKind, Span, offset};
+use crate::source::{Source, SourceKind, Span, offset};
 use crate::tree::Value;
 use crate::values::when;
 use werkpilot_core::suggest;
@@ -46,31 +47,16 @@ struct Reading {
 
 /// Reads a registry folder, or a single file of one.
 pub(crate) fn read(
-    path: &Path,
+    path: Option<&Path>,
     settings: &Settings,
     tz_variable: Option<&str>,
+    in_process: &[AgentSpec],
     report: &mut Report,
 ) -> (Registry, Vec<PathBuf>) {
     let mut reading = Reading::default();
-    let folder = if path.is_file() { path.parent().unwrap_or(path) } else { path };
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    // Without a current folder there is nothing to be relative to; the path is taken as it is then.
-    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let zone = settings.schedule.timezone.parse().unwrap_or(Tz::UTC);
-    let context = Context { folder: &absolute, settings, zone };
-    let Some(files) = files(path, report) else { return (Registry::default(), Vec::new()) };
-    for file in files {
-        if file.extension().is_some_and(|extension| extension == "json") {
-            let zone = when::host_zone(tz_variable, Path::new("/etc")).unwrap_or(zone);
-            read_predecessor(&file, &Context { zone, ..context }, &mut reading, report);
-        } else {
-            read_toml(&file, &context, &mut reading, report);
-        }
-        reading.files.push(file);
-    }
-    if reading.drafts.is_empty() && reading.unread.is_empty() && !report.has_faults() {
-        let message = if reading.files.is_empty() { "has no registry files (*.toml)" } else { "has no agents" };
-        report.fault_of(SourceKind::Registry, path.to_owned(), message).hint(how_to_begin(folder));
+    reading.drafts.extend(in_process.iter().map(|spec| brought_along(spec, report)));
+    if let Some(path) = path {
+        read_files(path, settings, tz_variable, &mut reading, report);
     }
     links::check(&reading.drafts, &reading.unread, report);
     let strategies = strategies(&reading, report);
@@ -83,6 +69,45 @@ pub(crate) fn read(
         werkpilot_core::spec::AgentSpec { dependencies, ..draft.spec }
     });
     (Registry { agents: agents.collect(), strategies }, reading.files)
+}
+
+fn read_files(path: &Path, settings: &Settings, tz_variable: Option<&str>, reading: &mut Reading, report: &mut Report) {
+    let folder = if path.is_file() { path.parent().unwrap_or(path) } else { path };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    // Without a current folder there is nothing to be relative to; the path is taken as it is then.
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let zone = settings.schedule.timezone.parse().unwrap_or(Tz::UTC);
+    let context = Context { folder: &absolute, settings, zone };
+    let Some(files) = files(path, report) else { return };
+    for file in files {
+        if file.extension().is_some_and(|extension| extension == "json") {
+            let zone = when::host_zone(tz_variable, Path::new("/etc")).unwrap_or(zone);
+            read_predecessor(&file, &Context { zone, ..context }, reading, report);
+        } else {
+            read_toml(&file, &context, reading, report);
+        }
+        reading.files.push(file);
+    }
+    if reading.drafts.is_empty() && reading.unread.is_empty() && !report.has_faults() {
+        let message = if reading.files.is_empty() { "has no registry files (*.toml)" } else { "has no agents" };
+        report.fault_of(SourceKind::Registry, path.to_owned(), message).hint(how_to_begin(folder));
+    }
+}
+
+/// An agent that the program brings along, as if it stood in a file of its own.
+fn brought_along(spec: &AgentSpec, report: &mut Report) -> Draft {
+    let name = spec.name.to_string();
+    let end = offset(name.len());
+    let source = Source::new(SourceKind::Registry, format!("in-process agent {name}"), None, name);
+    let span = Span { source: report.add_source(source), start: 0, end };
+    let references = spec.dependencies.iter().map(|dependency| Reference {
+        name: dependency.agent.clone(),
+        condition: dependency.condition,
+        span,
+        key: format!("{}.dependencies", spec.name),
+    });
+    let dependencies = references.collect();
+    Draft { name: Some(spec.name.clone()), name_span: span, dependencies, after: None, spec: spec.clone() }
 }
 
 /// The files to read: `*.toml` in name order, then the predecessor's. Hidden files, such as editors leave, are not.

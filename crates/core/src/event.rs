@@ -189,6 +189,15 @@ pub enum Event {
     TriggersPaused { paused: bool, by: String },
     /// An actor of the orchestrator died and was started again, or given up.
     ActorDied { actor: String, message: String, restarted: bool },
+    /// A request on the bus was given up, and those who wait for each other are a circle: each asks the next, the last
+    /// one the first.
+    BusRequestCircle { agents: Vec<AgentName> },
+    /// A chain of requests on the bus was too long.
+    BusRequestTooLong { from: String, agent: AgentName },
+    /// A client of the bus did not read what was meant for it, and was cut off.
+    BusConsumerSlow { who: String, backlog_bytes: u64 },
+    /// Somebody answered what another agent was asked.
+    BusReplyRejected { who: String, asked: AgentName },
     /// The wall clock was set.
     ClockStepped { seconds: f64, misfired: u32 },
 }
@@ -256,6 +265,10 @@ impl Event {
             Self::ConfigRejected { .. } => "config.rejected",
             Self::TriggersPaused { .. } => "triggers.paused",
             Self::ActorDied { .. } => "system.actor.died",
+            Self::BusRequestCircle { .. } => "bus.request.circle",
+            Self::BusRequestTooLong { .. } => "bus.request.too_long",
+            Self::BusConsumerSlow { .. } => "bus.consumer.slow",
+            Self::BusReplyRejected { .. } => "bus.reply.rejected",
             Self::ClockStepped { .. } => "system.clock.stepped",
         }
     }
@@ -300,6 +313,10 @@ impl Event {
             | Self::DeadLetterAdded { .. }
             | Self::DeadLetterDiscarded { evicted: true, .. }
             | Self::ClockStepped { .. }
+            | Self::BusRequestCircle { .. }
+            | Self::BusRequestTooLong { .. }
+            | Self::BusConsumerSlow { .. }
+            | Self::BusReplyRejected { .. }
             | Self::ExecutionEnded { end: End::Refused | End::Lost | End::Failed | End::TimedOut, .. } => {
                 Weight::Warning
             }
@@ -394,6 +411,20 @@ impl fmt::Display for Event {
             Self::BreakerHalfOpen { agent } => write!(f, "Breaker of \"{agent}\" is half-open: one trial"),
             Self::BreakerClosed { agent: Some(agent), reason } => write!(f, "Breaker of \"{agent}\" closed: {reason}"),
             Self::BreakerClosed { reason, .. } => write!(f, "Global breaker closed: {reason}"),
+            Self::BusRequestCircle { agents } => {
+                write!(f, "Agents ask each other in a circle, and one gave up: ")?;
+                agents.iter().try_for_each(|agent| write!(f, "{agent} → "))?;
+                f.write_str(agents.first().map_or("", AgentName::as_str))
+            }
+            Self::BusRequestTooLong { from, agent } => {
+                write!(f, "A request of \"{from}\" to \"{agent}\" was refused: too many requests in one chain")
+            }
+            Self::BusConsumerSlow { who, backlog_bytes } => {
+                write!(f, "\"{who}\" was cut off from the bus: {backlog_bytes} bytes waited for it")
+            }
+            Self::BusReplyRejected { who, asked } => {
+                write!(f, "\"{who}\" answered what \"{asked}\" was asked; the answer was thrown away")
+            }
             Self::BootCompleted { agents, layers, duration, critical_path, .. } => {
                 write!(f, "Boot completed: {agents} agents in {layers} layers after {}", human(*duration))?;
                 if let [first, rest @ ..] = &critical_path[..] {

@@ -54,9 +54,11 @@ mod strays;
 pub mod survivors;
 mod sys;
 mod timers;
+mod token;
 mod users;
 
 pub use event::{ExitReport, ProcessEvent, WaitStatus};
 pub use host::{Host, HostError, HostOptions, ShutdownReport, become_subreaper};
 pub use launch::{Launch, Output, ProcessKey};
 pub use precise_timer::PreciseTimer;
+pub use token::random_token;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use werkpilot_core::agent::{Agent, Event, ProcessKey};
-use werkpilot_core::ids::{AgentIndex, AgentName};
+use werkpilot_core::ids::{AgentIndex, AgentName, RunId};
 use werkpilot_core::spec::AgentSpec;
 use werkpilot_core::time::Timestamp;
 
@@ -18,6 +18,8 @@ use crate::agents::agent::{AgentActor, Deliver};
 pub struct LiveProcess {
     /// Its key.
     pub key: ProcessKey,
+    /// The execution, or the life of a service.
+    pub run: RunId,
     /// Its pid, once it has one.
     pub pid: Option<i32>,
     /// When it was started.

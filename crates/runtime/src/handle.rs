@@ -18,6 +18,7 @@ use crate::agents::agent::{AgentActor, Order};
 use crate::agents::reload::{Reload, ReloadError, ReloadReport};
 use crate::agents::shutdown::{BeginShutdown, SetStopServers, StopServers};
 use crate::agents::supervisor::Consult;
+use crate::bus::BusSide;
 use crate::clock::Clock;
 use crate::house::{House, Posts};
 use crate::observe::dead_letters::DiscardDeadLetter;
@@ -127,11 +128,17 @@ pub struct Handle {
     posts: Posts,
     logs_dir: Arc<PathBuf>,
     clock: Clock,
+    bus: Option<BusSide>,
 }
 
 impl Handle {
-    pub(crate) fn new(posts: Posts, logs_dir: PathBuf, clock: Clock) -> Self {
-        Self { posts, logs_dir: Arc::new(logs_dir), clock }
+    pub(crate) fn new(posts: Posts, logs_dir: PathBuf, clock: Clock, bus: Option<BusSide>) -> Self {
+        Self { posts, logs_dir: Arc::new(logs_dir), clock, bus }
+    }
+
+    /// The bus, if there is one.
+    pub fn bus(&self) -> Option<&BusSide> {
+        self.bus.as_ref()
     }
 
     /// The posts of the system actors, for embedding programs and drills.

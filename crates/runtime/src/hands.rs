@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use werkpilot_core::agent::{Launch, ProcessKey};
 use werkpilot_core::ids::RunId;
-use werkpilot_core::spec::{AgentSpec, StopPolicy};
+use werkpilot_core::spec::{AgentSpec, Program, StopPolicy};
 use werkpilot_process as process;
+
+use crate::bus::link::{BusLink, LaunchResident};
+use crate::bus::{BusSide, StopResident};
+use crate::post::Post;
 
 /// The hands of the orchestrator.
 pub trait Hands {
@@ -47,36 +51,54 @@ pub fn key_of(key: process::ProcessKey) -> KeyOf {
 }
 
 /// The process host.
-pub struct RealHands(Arc<process::Host>);
+pub struct RealHands {
+    host: Arc<process::Host>,
+    bus: Option<BusSide>,
+    link: Post<BusLink>,
+}
 
 impl RealHands {
-    /// Hands that work with this host.
-    pub fn new(host: Arc<process::Host>) -> Self {
-        Self(host)
+    /// Hands that work with this host. What they start finds the bus in its environment.
+    pub fn new(host: Arc<process::Host>, bus: Option<BusSide>, link: Post<BusLink>) -> Self {
+        Self { host, bus, link }
     }
 }
 
 impl Hands for RealHands {
     fn launch(&self, launch: Launch) {
+        if launch.spec.program == Program::InProcess {
+            // Its state is kept by the link, which tells how it goes.
+            return self.link.tell(LaunchResident { process: launch.process, agent: launch.spec.name.clone() });
+        }
         let mut real = process::Launch::new(host_key(launch.process), launch.run, launch.spec);
         real.attempt = launch.attempt;
         real.instance = launch.instance;
         real.scheduled_for = launch.scheduled_for;
         real.payload = launch.payload;
-        self.0.launch(real);
+        if let Some(bus) = &self.bus {
+            real.extra_env = bus.environment(real.key.0, &real.spec.name);
+            let answers = real.spec.job().is_some_and(|job| job.triggers.subject.is_some());
+            real.capture_stdout_max = answers.then_some(bus.max_payload);
+        }
+        self.host.launch(real);
     }
 
     fn stop(&self, process: ProcessKey, policy: StopPolicy) {
-        self.0.stop(host_key(process), policy);
+        let key = host_key(process);
+        if let Some(bus) = &self.bus {
+            // In-process agents are the bus's; it does not know the keys of programs.
+            bus.bus.post().tell(StopResident(key.0));
+        }
+        self.host.stop(key, policy);
     }
 
     fn probe(&self, serial: u32, run: RunId, spec: Arc<AgentSpec>, argv: Vec<String>) {
         let key = process::ProcessKey(PROBE | u64::from(serial));
-        self.0.launch(process::Launch::probe(key, run, spec, argv));
+        self.host.launch(process::Launch::probe(key, run, spec, argv));
     }
 
     fn kill_probe(&self, serial: u32) {
-        self.0.kill(process::ProcessKey(PROBE | u64::from(serial)));
+        self.host.kill(process::ProcessKey(PROBE | u64::from(serial)));
     }
 }
 

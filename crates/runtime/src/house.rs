@@ -23,6 +23,8 @@ use crate::agents::boot::BootActor;
 use crate::agents::reload::Reloader;
 use crate::agents::shutdown::ShutdownActor;
 use crate::agents::supervisor::Supervisor;
+use crate::bus::BusSide;
+use crate::bus::link::BusLink;
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::hands::Hands;
@@ -61,6 +63,8 @@ pub struct Posts {
     pub shutdown: Post<ShutdownActor>,
     /// The reload's.
     pub reload: Post<Reloader>,
+    /// The link to the bus's.
+    pub bus_link: Post<BusLink>,
 }
 
 impl Default for Posts {
@@ -77,6 +81,7 @@ impl Default for Posts {
             boot: Post::vacant(),
             shutdown: Post::vacant(),
             reload: Post::vacant(),
+            bus_link: Post::vacant(),
         }
     }
 }
@@ -89,6 +94,10 @@ pub struct House {
     pub posts: Posts,
     /// What launches and stops.
     pub hands: Box<dyn Hands>,
+    /// The bus, where there is one.
+    pub bus: Option<BusSide>,
+    /// Executions whose end a message waits for; changed by the link to the bus.
+    pub awaited_runs: Cell<usize>,
     /// The process host, where there is a real one.
     pub host: Option<Arc<Host>>,
     /// Agents; changed by the supervisor, the departments and the router.

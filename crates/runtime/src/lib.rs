@@ -23,6 +23,7 @@
 
 pub mod agents;
 mod alarm;
+pub mod bus;
 pub mod clock;
 mod directory;
 mod handle;

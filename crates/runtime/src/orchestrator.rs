@@ -1,6 +1,7 @@
 //! Puts the house together: machines, actors, process host.
 
 use std::cell::{Cell, RefCell};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use werkpilot_core::timetable::Timetable;
 use werkpilot_process as process;
 
 use crate::agents::supervisor::{AddAgents, Boot, Supervisor};
+use crate::bus::{BusSide, BusStartError, InProcess};
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::handle::Handle;
@@ -76,6 +78,10 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// Where notify sockets are made; short enough for a socket's path.
     pub runtime_dir: PathBuf,
+    /// Where clients of the bus connect; without it there is no bus.
+    pub bus: Option<TcpListener>,
+    /// In-process agents; their definitions are in the registry, too.
+    pub residents: Vec<InProcess>,
     /// Replaces the process host, for tests.
     pub hands: Option<Box<dyn Hands>>,
 }
@@ -86,6 +92,9 @@ pub enum StartError {
     /// The process host could not be started.
     #[error("failed to start the process host")]
     Host(#[source] process::HostError),
+    /// The bus could not be started.
+    #[error(transparent)]
+    Bus(#[from] BusStartError),
 }
 
 /// Starts all actors on the current arbiter and boots the fleet. Has to run inside an actix `System`.
@@ -96,6 +105,12 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
     supervision::install_panic_hook();
     let settings = options.loaded.settings;
     let logs_dir = options.state_dir.join("logs");
+    let residents = options.residents;
+    let (clock, posts) = (Clock::start(), Posts::default());
+    let bus = options
+        .bus
+        .map(|listener| BusSide::start(listener, &settings.bus, clock, &posts.bus_link, residents))
+        .transpose()?;
     let (host, hands, events) = if let Some(hands) = options.hands {
         (None, hands, None)
     } else {
@@ -111,7 +126,11 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
             let _ = sender.send(event);
         });
         let host = Arc::new(process::Host::start(host_options, sink).map_err(StartError::Host)?);
-        (Some(host.clone()), Box::new(RealHands::new(host)) as Box<dyn Hands>, Some(receiver))
+        (
+            Some(host.clone()),
+            Box::new(RealHands::new(host, bus.clone(), posts.bus_link.clone())) as Box<dyn Hands>,
+            Some(receiver),
+        )
     };
     let seed = fresh_seed();
     let workers = effective_workers(&settings.queue);
@@ -119,8 +138,10 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
     let Registry { agents, strategies } = options.loaded.registry;
     let specs: Vec<_> = agents.into_iter().map(Arc::new).collect();
     let house = Rc::new(House {
-        clock: Clock::start(),
-        posts: Posts::default(),
+        clock,
+        posts,
+        bus,
+        awaited_runs: Cell::new(0),
         hands,
         host,
         directory: RefCell::new(Directory::default()),
@@ -148,7 +169,7 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
     house.posts.supervisor.fill(supervisor.clone());
     supervisor.do_send(AddAgents { specs, start: false });
     supervisor.do_send(Boot);
-    Ok(Handle::new(house.posts.clone(), logs_dir, house.clock))
+    Ok(Handle::new(house.posts.clone(), logs_dir, house.clock, house.bus.clone()))
 }
 
 /// Different at every start: from the clock and the process id, mixed by the standard library's random state.

@@ -42,6 +42,11 @@ impl<A: Actor> Post<A> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(Addr::connected)
     }
 
+    /// Whether both are the same post.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Tells a fact. It is lost if nobody is there, which is for facts that can be missed or are found out otherwise.
     pub fn tell<M>(&self, message: M)
     where

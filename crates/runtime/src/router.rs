@@ -8,7 +8,8 @@ use werkpilot_core::exit::Exit;
 use werkpilot_core::reason::Reason;
 use werkpilot_process::{ProcessEvent, WaitStatus};
 
-use crate::hands::{KeyOf, key_of};
+use crate::bus::link::{ProcessGone, Wrote};
+use crate::hands::{KeyOf, host_key, key_of};
 use crate::house::{House, HousePhase};
 use crate::observe::prober::ProbeEnded;
 
@@ -39,7 +40,7 @@ fn route_to_agent(house: &House, process: werkpilot_core::agent::ProcessKey, eve
             Event::Started { process, pid }
         }
         ProcessEvent::SpawnFailed { failure, .. } => {
-            forget(&mut directory, process);
+            forget(house, &mut directory, process);
             Event::SpawnFailed { process, failure }
         }
         ProcessEvent::Ready { .. } => Event::Ready { process },
@@ -57,8 +58,14 @@ fn route_to_agent(house: &House, process: werkpilot_core::agent::ProcessKey, eve
             let max_silence = spec.and_then(|spec| spec.service()?.max_silence).unwrap_or_default();
             Event::Unhealthy { process, reason: Reason::Silent { max_silence } }
         }
-        ProcessEvent::Exited { report, .. } => {
-            forget(&mut directory, process);
+        ProcessEvent::Exited { mut report, .. } => {
+            if let Some(stdout) = report.stdout.take()
+                && let Some(live) = directory.process_mut(process)
+            {
+                // Before the end of the execution, which comes by way of the agent.
+                house.posts.bus_link.tell(Wrote { run: live.run, stdout });
+            }
+            forget(house, &mut directory, process);
             if let Some(slot) =
                 directory.get_mut(process.agent).filter(|_| house.phase.get() == HousePhase::ShuttingDown)
             {
@@ -84,9 +91,12 @@ fn route_to_agent(house: &House, process: werkpilot_core::agent::ProcessKey, eve
     directory.deliver(process.agent, translated);
 }
 
-fn forget(directory: &mut crate::directory::Directory, process: werkpilot_core::agent::ProcessKey) {
+fn forget(house: &House, directory: &mut crate::directory::Directory, process: werkpilot_core::agent::ProcessKey) {
     if let Some(slot) = directory.get_mut(process.agent) {
         slot.processes.retain(|live| live.key != process);
+    }
+    if house.bus.is_some() {
+        house.posts.bus_link.tell(ProcessGone(host_key(process).0));
     }
 }
 

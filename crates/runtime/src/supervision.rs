@@ -42,6 +42,11 @@ pub fn install_panic_hook() {
     }));
 }
 
+/// What the last panic on this thread said.
+pub(crate) fn last_panic() -> String {
+    LAST_PANIC.with(|last| last.borrow().clone())
+}
+
 /// A supervised actor has gone.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -68,7 +73,7 @@ impl ExitNotice {
 
 impl Drop for ExitNotice {
     fn drop(&mut self) {
-        let panicked = std::thread::panicking().then(|| LAST_PANIC.with(|last| last.borrow().clone()));
+        let panicked = std::thread::panicking().then(last_panic);
         self.parent.do_send(ActorGone { child: self.child, panicked });
     }
 }

@@ -60,6 +60,8 @@ fn with_registry<F: Future<Output = ()>>(registry: Registry, look: impl FnOnce(H
             loader: Arc::new(move || Ok(same.clone())),
             state_dir: state.path().to_owned(),
             runtime_dir: state.path().to_owned(),
+            bus: None,
+            residents: Vec::new(),
             hands: None,
         })
         .unwrap();

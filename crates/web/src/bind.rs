@@ -14,20 +14,24 @@ use crate::port_owner::{Owner, owner_of};
 pub enum BindError {
     /// The address can be reached from other machines.
     #[error(
-        "{address} can be reached from other machines, which needs authentication and TLS, and there is neither yet; set [dashboard] listen to a loopback address such as 127.0.0.1:{port}",
+        "{address} can be reached from other machines, which needs authentication and TLS, and there is neither yet; set [{table}] listen to a loopback address such as 127.0.0.1:{port}",
         port = .address.port()
     )]
     NotLoopback {
+        /// Where the settings have it.
+        table: &'static str,
         /// What the settings say.
         address: SocketAddr,
     },
     /// Somebody listens there already.
     #[error(
-        "{address} is in use{}; end it, or set another [dashboard] listen (`ss -ltnp 'sport = :{port}'` shows who has it)",
+        "{address} is in use{}; end it, or set another [{table}] listen (`ss -ltnp 'sport = :{port}'` shows who has it)",
         by(.owner.as_ref()),
         port = .address.port()
     )]
     InUse {
+        /// Where the settings have it.
+        table: &'static str,
         /// What the settings say.
         address: SocketAddr,
         /// Who has it, if that can be seen.
@@ -98,7 +102,7 @@ impl Bound {
     /// # Errors
     /// [`BindError`].
     pub fn bind(settings: &Dashboard, state_dir: &Path) -> Result<Self, BindError> {
-        let tcp = bind_tcp(settings.listen)?;
+        let tcp = bind_tcp("dashboard", settings.listen)?;
         let address = tcp.local_addr().map_err(|source| BindError::Tcp { address: settings.listen, source })?;
         let (control, socket_file) = control_socket::bind(state_dir)?;
         Ok(Self { tcp, control, socket_file, settings: settings.clone(), address })
@@ -115,13 +119,22 @@ impl Bound {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
+/// Takes the address of the bus.
+///
+/// # Errors
+/// [`BindError`].
+pub fn bind_bus(address: SocketAddr) -> Result<TcpListener, BindError> {
+    bind_tcp("bus", address)
+}
+
+/// `table`: where the settings have the address.
+fn bind_tcp(table: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
     if !address.ip().is_loopback() {
-        return Err(BindError::NotLoopback { address });
+        return Err(BindError::NotLoopback { table, address });
     }
     // The standard library sets SO_REUSEADDR, so connections of a predecessor in TIME_WAIT are not in the way.
     TcpListener::bind(address).map_err(|source| match source.kind() {
-        std::io::ErrorKind::AddrInUse => BindError::InUse { address, owner: owner_of(address) },
+        std::io::ErrorKind::AddrInUse => BindError::InUse { table, address, owner: owner_of(address) },
         _ => BindError::Tcp { address, source },
     })
 }

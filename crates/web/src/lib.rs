@@ -35,7 +35,7 @@ mod problem;
 pub mod routes;
 mod server;
 
-pub use bind::{BindError, Bound};
+pub use bind::{BindError, Bound, bind_bus};
 pub use control_socket::control_socket_path;
 pub use monitor::{Monitor, monitor};
 pub use port_owner::Owner;

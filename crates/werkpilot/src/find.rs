@@ -26,7 +26,7 @@ pub fn overrides(options: &GlobalOptions, set: &[(String, String)]) -> Overrides
     let env = std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
     let mut cli = set.to_vec();
     cli.extend(options.state_dir.as_ref().map(|dir| ("state.dir".to_owned(), dir.display().to_string())));
-    Overrides { env: env.collect(), cli }
+    Overrides { env: env.collect(), cli, ..Overrides::default() }
 }
 
 /// The state folder of the orchestrator that is meant: the one of `--config`, else `--state-dir` or

@@ -15,6 +15,8 @@
 //! Invariant: nothing is started before the files are read without fault, the state folder is ours, and both listeners
 //! are bound.
 
+mod builder;
+pub mod bus;
 pub mod logging;
 mod orchestrator;
 mod runtime_dir;
@@ -24,5 +26,6 @@ pub mod state;
 mod systemd;
 mod watch;
 
+pub use builder::{BuildError, Builder};
 pub use orchestrator::{Options, Orchestrator, Prepared, RunError, StartError, Summary, run};
 pub use source::{ConfigInEffect, Source};

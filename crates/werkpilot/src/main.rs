@@ -1,5 +1,6 @@
 //! The command line: parses, hands over to one file per command, and tells what went wrong, once.
 
+mod bus_client;
 mod client;
 mod commands;
 mod failure;
@@ -11,7 +12,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use commands::{agents, check, config, control, dlq, down, generate, logs, plan, queue, run, status, up, why};
+use commands::{
+    agents, bus, check, config, control, dlq, down, generate, logs, plan, publish, queue, request, run, status,
+    subscribe, up, why,
+};
 use failure::{Code, Failure};
 
 /// Page-sized pieces of a thousand agents come and go; jemalloc gives them back, and tells the memory monitor how much
@@ -70,6 +74,13 @@ pub struct GlobalOptions {
     json: bool,
 }
 
+impl GlobalOptions {
+    /// Whether an orchestrator is named, so that none has to be found.
+    fn names_orchestrator(&self) -> bool {
+        self.config.is_some() || self.state_dir.is_some()
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(up::Args),
@@ -95,6 +106,10 @@ enum Command {
     Config(config::Args),
     Schema(generate::SchemaArgs),
     Reload(control::ReloadArgs),
+    Request(request::Args),
+    Pub(publish::Args),
+    Sub(subscribe::Args),
+    Bus(bus::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
 }
@@ -124,6 +139,10 @@ impl Command {
             Self::Config(args) => config::run(&args, context),
             Self::Schema(args) => generate::schema(&args),
             Self::Reload(args) => control::reload(&args, context),
+            Self::Request(args) => request::run(&args, context),
+            Self::Pub(args) => publish::run(&args, context),
+            Self::Sub(args) => subscribe::run(&args, context),
+            Self::Bus(args) => bus::run(args, context),
             Self::Completions(args) => generate::completions(&args),
             Self::Man(args) => generate::man(&args),
         }

@@ -2,30 +2,35 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use actix::System;
 use notify::RecommendedWatcher;
 use werkpilot_process as process;
+use werkpilot_runtime::bus::{BusSide, InProcess, Messenger};
 use werkpilot_runtime::{ControlError, Handle, Loaded};
 use werkpilot_web::{BindError, Bound};
 
+use crate::builder::Builder;
 use crate::signals::Signals;
 use crate::source::{ConfigInEffect, Source, into_runtime};
 use crate::state::{StateDir, StateError};
 use crate::{logging, runtime_dir, systemd, watch};
 
 /// How an orchestrator is run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Options {
     /// Whether changed files are read again on their own.
     pub watch: bool,
+    /// In-process agents. Their definitions are in [`Source::overrides`], too.
+    pub in_process: Vec<InProcess>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { watch: true }
+        Self { watch: true, in_process: Vec::new() }
     }
 }
 
@@ -89,6 +94,8 @@ pub struct Summary {
     pub layers: usize,
     /// Where the dashboard is.
     pub url: String,
+    /// Where clients of the bus connect.
+    pub bus_url: String,
     /// Where the CLI finds the orchestrator.
     pub control_socket: PathBuf,
     /// The state folder.
@@ -102,6 +109,7 @@ pub struct Prepared {
     loaded: Loaded,
     in_effect: ConfigInEffect,
     bound: Bound,
+    bus: TcpListener,
     summary: Summary,
     state: StateDir,
 }
@@ -118,9 +126,10 @@ impl Prepared {
             log::warn!(target: "werkpilot", "{notice}");
         }
         let bound = Bound::bind(&loaded.settings.dashboard, state.path())?;
-        let summary = summary(&loaded, &bound, state.path());
+        let bus = werkpilot_web::bind_bus(loaded.settings.bus.listen)?;
+        let summary = summary(&loaded, &bound, &bus, state.path());
         end_survivors(state.path())?;
-        Ok(Self { loaded, in_effect, bound, summary, state })
+        Ok(Self { loaded, in_effect, bound, bus, summary, state })
     }
 
     /// What will be started.
@@ -133,21 +142,36 @@ impl Prepared {
     /// # Errors
     /// [`StartError`].
     pub async fn start(self, source: &Source, options: Options) -> Result<Orchestrator, StartError> {
-        let Self { loaded, in_effect, bound, summary, state } = self;
+        let Self { loaded, in_effect, bound, bus, summary, state } = self;
         let runtime_dir = runtime_dir::of(state.path());
         let handle = werkpilot_runtime::start(werkpilot_runtime::Options {
             loaded,
             loader: source.loader(&in_effect),
             state_dir: state.path().to_owned(),
             runtime_dir: runtime_dir.clone(),
+            bus: Some(bus),
+            residents: options.in_process,
             hands: None,
         })?;
         // The actor that will stop the servers is there as soon as the supervisor answers.
         handle.consult(|_| ()).await.map_err(StartError::Silent)?;
         let server = werkpilot_web::serve(bound, handle.clone(), Arc::new(move || in_effect.to_json()));
+        let bus = handle.bus().cloned();
+        if let Some(access) = bus.as_ref().map(BusSide::operator)
+            && let Err(error) = state.write_operator(&access)
+        {
+            log::warn!(target: "werkpilot", "`werkpilot request` will not find the bus, its address could not be written down: {error}");
+        }
         handle.on_stop_servers(Box::new(|| {
             systemd::notify("STOPPING=1");
-            Box::pin(server.stop())
+            Box::pin(async move {
+                let closed = async {
+                    if let Some(bus) = bus {
+                        bus.bus.close().await;
+                    }
+                };
+                tokio::join!(server.stop(), closed);
+            })
         }));
         if let Err(error) = state.write_address(&summary.url) {
             log::warn!(target: "werkpilot", "the dashboard's address could not be written down: {error}");
@@ -177,9 +201,22 @@ impl std::fmt::Debug for Orchestrator {
 }
 
 impl Orchestrator {
+    /// Describes an orchestrator that a program embeds.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
     /// The way in.
     pub fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// The bus, for the embedding program's own questions.
+    ///
+    /// # Panics
+    /// Never: an orchestrator has a bus.
+    pub fn messenger(&self) -> Messenger {
+        self.handle.bus().expect("started with a bus").bus.messenger()
     }
 }
 
@@ -216,7 +253,7 @@ pub fn run(
     system.run().map_err(RunError::EventLoop)
 }
 
-fn summary(loaded: &Loaded, bound: &Bound, state_dir: &Path) -> Summary {
+fn summary(loaded: &Loaded, bound: &Bound, bus: &TcpListener, state_dir: &Path) -> Summary {
     let agents = &loaded.registry.agents;
     let departments: BTreeSet<&str> = agents.iter().map(|agent| agent.department.as_str()).collect();
     Summary {
@@ -225,6 +262,7 @@ fn summary(loaded: &Loaded, bound: &Bound, state_dir: &Path) -> Summary {
         layers: layers(loaded),
         // With the real port, if the settings say 0.
         url: format!("http://{}/", bound.address()),
+        bus_url: bus.local_addr().map(|address| format!("nats://{address}")).unwrap_or_default(),
         control_socket: bound.control_socket().to_owned(),
         state_dir: state_dir.to_owned(),
     }

@@ -9,8 +9,8 @@ use werkpilot_runtime::{LoadFault, Loaded, Loader};
 /// Where registry and settings are, and what goes before them.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The registry: a folder, or a single file of one.
-    pub registry: PathBuf,
+    /// The registry: a folder, or a single file of one. Without it there are only in-process agents.
+    pub registry: Option<PathBuf>,
     /// `werkpilot.toml`, if there is one.
     pub config: Option<PathBuf>,
     /// Environment and command line.
@@ -39,7 +39,7 @@ impl Source {
     /// # Errors
     /// [`Faults`] has everything that is wrong in any of the files.
     pub fn load(&self) -> Result<werkpilot_config::Loaded, Faults> {
-        werkpilot_config::load(&self.registry, self.config.as_deref(), &self.overrides)
+        werkpilot_config::load(self.registry.as_deref(), self.config.as_deref(), &self.overrides)
     }
 
     /// The closure by which the orchestrator reads the files again.
@@ -53,8 +53,11 @@ impl Source {
 
     /// The folders that have to be watched to notice a change of the files.
     pub(crate) fn folders(&self) -> Vec<PathBuf> {
-        let registry = if self.registry.is_file() { parent(&self.registry) } else { self.registry.clone() };
-        let mut folders = vec![registry];
+        let registry = self.registry.as_ref().map(|registry| match registry.is_file() {
+            true => parent(registry),
+            false => registry.clone(),
+        });
+        let mut folders: Vec<PathBuf> = registry.into_iter().collect();
         folders.extend(self.config.as_deref().map(parent));
         folders.sort_unstable();
         folders.dedup();
@@ -67,7 +70,7 @@ impl Source {
         let is_config = self.config.as_deref().is_some_and(|config| config.file_name() == name);
         let is_registry = path.extension().is_some_and(|extension| extension == "toml")
             || name.is_some_and(|name| name == "agent-registry.json")
-            || self.registry.file_name() == name;
+            || self.registry.as_ref().is_some_and(|registry| registry.file_name() == name);
         is_config || is_registry
     }
 }
@@ -100,7 +103,11 @@ mod tests {
     use super::*;
 
     fn source(registry: &str, config: Option<&str>) -> Source {
-        Source { registry: PathBuf::from(registry), config: config.map(PathBuf::from), overrides: Overrides::default() }
+        Source {
+            registry: Some(PathBuf::from(registry)),
+            config: config.map(PathBuf::from),
+            overrides: Overrides::default(),
+        }
     }
 
     #[test]

@@ -77,6 +77,11 @@ pub struct StateDir {
     _lock: File,
 }
 
+/// The folder of what concerns the bus.
+const BUS: &str = "bus";
+/// How operators' tools reach the bus.
+const OPERATOR: &str = "operator.json";
+
 impl StateDir {
     /// Makes the folder, for its owner only, if it is not there, and locks it.
     ///
@@ -123,8 +128,23 @@ impl StateDir {
     }
 }
 
+impl StateDir {
+    /// Writes down how operators' tools reach the bus; readable by the owner only.
+    pub(crate) fn write_operator(&self, access: &impl serde::Serialize) -> io::Result<()> {
+        let folder = self.path.join(BUS);
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        let new = folder.join("operator.json.new");
+        // Whatever mode an older one had.
+        let _ = std::fs::remove_file(&new);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        file.write_all(&serde_json::to_vec(access)?)?;
+        std::fs::rename(new, folder.join(OPERATOR))
+    }
+}
+
 impl Drop for StateDir {
     fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.path.join(BUS).join(OPERATOR));
         let _ = std::fs::remove_file(self.path.join(ADDRESS));
     }
 }

@@ -133,8 +133,8 @@ pub(crate) fn read_name(fields: &Fields<'_>, report: &mut Report) -> (Option<Age
     };
     let Some(text) = field.text(report) else { return (None, field.span()) };
     match AgentName::new(text) {
-        Ok(name) if name.as_str() == RESERVED => {
-            let fault = field.fault(report, format!("`{RESERVED}` is the name of the orchestrator's own log"));
+        Ok(name) if RESERVED.contains(&name.as_str()) => {
+            let fault = field.fault(report, format!("`{name}` is a name of the orchestrator's own"));
             fault.hint("choose another name");
             (None, field.span())
         }
@@ -149,8 +149,8 @@ pub(crate) fn read_name(fields: &Fields<'_>, report: &mut Report) -> (Option<Age
     }
 }
 
-/// Its folder under the logs is the orchestrator's.
-const RESERVED: &str = "orchestrator";
+/// The folder of the first one under the logs is the orchestrator's; the others are names on the bus.
+const RESERVED: [&str; 3] = ["orchestrator", "operator", "werkpilot"];
 
 /// The text as a name, if little is missing.
 fn as_a_name(text: &str) -> Option<String> {

@@ -261,10 +261,10 @@ fn a_file_without_permission_is_told() {
 #[test]
 fn a_missing_or_empty_registry_says_how_to_begin() {
     let empty = Folder::with(&[]);
-    let missing = load(&empty.root().join("nowhere"), None, &Overrides::default()).unwrap_err();
+    let missing = load(Some(&empty.root().join("nowhere")), None, &Overrides::default()).unwrap_err();
     let beside = Folder::with(&[]);
     fs::write(beside.root().join("agent-registry.json"), "[]").unwrap();
-    let old = load(&beside.root().join("agents"), None, &Overrides::default()).unwrap_err();
+    let old = load(Some(&beside.root().join("agents")), None, &Overrides::default()).unwrap_err();
     insta::assert_snapshot!(all(
         [empty.faults(), empty.tidy(&missing.render(false)), beside.tidy(&old.render(false)),]
     ));

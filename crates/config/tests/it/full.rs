@@ -175,7 +175,7 @@ fn keys_that_do_nothing_yet_are_noticed_where_they_are_set() {
 #[test]
 fn a_registry_may_be_a_single_file() {
     let folder = Folder::with(&[("a.toml", "[[agent]]\nname = \"a\"\ncommand = [\"x\"]\n"), ("b.toml", "nonsense")]);
-    let loaded = load(&folder.path("a.toml"), None, &Overrides::default()).unwrap();
+    let loaded = load(Some(&folder.path("a.toml")), None, &Overrides::default()).unwrap();
     assert_eq!(loaded.registry.agents.len(), 1);
     assert_eq!(loaded.registry.agents[0].cwd, folder.registry());
 }

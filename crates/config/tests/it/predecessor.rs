@@ -62,7 +62,7 @@ fn its_agents_have_the_defaults_of_the_others() {
 #[test]
 fn it_may_be_the_registry_itself() {
     let folder = Folder::with(&[("agent-registry.json", REGISTRY)]);
-    let loaded = load(&folder.path("agent-registry.json"), None, &Overrides::default()).unwrap();
+    let loaded = load(Some(&folder.path("agent-registry.json")), None, &Overrides::default()).unwrap();
     assert_eq!(loaded.registry.agents.len(), 5);
 }
 

@@ -26,6 +26,7 @@ fn the_command_line_goes_before_the_environment_before_the_file() {
     let overrides = Overrides {
         env: owned(&[("WERKPILOT_QUEUE_WORKERS", "2"), ("WERKPILOT_QUEUE_CAPACITY", "2"), ("PATH", "/bin")]),
         cli: owned(&[("queue.workers", "3")]),
+        ..Overrides::default()
     };
     let loaded = folder.load_with(&overrides).unwrap();
     let origin = |key: &str| folder.tidy(&loaded.sources.get(key).unwrap().origin.to_string());
@@ -87,8 +88,11 @@ fn variables_that_are_no_settings_are_noticed() {
 
 #[test]
 fn settings_that_do_nothing_yet_are_noticed_wherever_they_are_set() {
-    let overrides =
-        Overrides { env: owned(&[("WERKPILOT_BUS_LISTEN", "127.0.0.1:1")]), cli: owned(&[("history.keep", "1d")]) };
+    let overrides = Overrides {
+        env: owned(&[("WERKPILOT_BUS_LISTEN", "127.0.0.1:1")]),
+        cli: owned(&[("history.keep", "1d")]),
+        ..Overrides::default()
+    };
     let (_, _, notices) = load_settings(None, &overrides).unwrap();
     let places: Vec<String> = notices.iter().map(|notice| format!("{} {}", notice.file, notice.key)).collect();
     assert_eq!(places, ["environment bus.listen", "command line history.keep"]);
@@ -143,6 +147,7 @@ fn what_is_wrong_with_overrides_is_told() {
     let overrides = Overrides {
         env: owned(&[("WERKPILOT_QUEUE_WORKERS", "four"), ("WERKPILOT_OPTIMIZER_APPLY", "maybe")]),
         cli: owned(&[("queue.worker", "4"), ("memory.critical_percent", "70")]),
+        ..Overrides::default()
     };
     insta::assert_snapshot!(Folder::with(&[AGENT]).faults_with(&overrides));
 }

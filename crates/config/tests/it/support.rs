@@ -39,7 +39,7 @@ impl Folder {
 
     pub fn load_with(&self, overrides: &Overrides) -> Result<Loaded, Faults> {
         let config = self.path("werkpilot.toml");
-        load(&self.registry(), config.is_file().then_some(config.as_path()), overrides)
+        load(Some(&self.registry()), config.is_file().then_some(config.as_path()), overrides)
     }
 
     /// The faults as people see them, with the folder's name taken out.
@@ -67,7 +67,7 @@ pub fn loaded(text: &str) -> Loaded {
 }
 
 pub fn env(pairs: &[(&str, &str)]) -> Overrides {
-    Overrides { env: owned(pairs), cli: Vec::new() }
+    Overrides { env: owned(pairs), ..Overrides::default() }
 }
 
 pub fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -13,14 +13,17 @@ pub enum Program {
     Command(Vec<String>),
     /// A line for `/bin/sh -c`.
     Shell(String),
+    /// No program: an actor inside the orchestrator.
+    InProcess,
 }
 
 impl Program {
-    /// The argument vector that is executed.
+    /// The argument vector that is executed; empty for an actor.
     pub fn argv(&self) -> Vec<String> {
         match self {
             Self::Command(argv) => argv.clone(),
             Self::Shell(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
+            Self::InProcess => Vec::new(),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::agents::boot::{BeginBoot, BootActor, StartNewcomers};
 use crate::agents::department::{DepartmentSupervisor, Dismiss, Employ};
 use crate::agents::reload::Reloader;
 use crate::agents::shutdown::{BeginShutdown, ShutdownActor};
+use crate::bus::link::{BusLink, FleetChanged};
 use crate::house::{House, HousePhase};
 use crate::intake::schedule::ScheduleActor;
 use crate::observe::dead_letters::DeadLetters;
@@ -108,6 +109,9 @@ impl Supervisor {
         child!("schedule", schedule, ScheduleActor);
         child!("boot", boot, BootActor);
         child!("reload", reload, Reloader);
+        if self.house.bus.is_some() {
+            child!("bus link", bus_link, BusLink);
+        }
     }
 
     fn employ(&mut self, name: String, start: StartChild, ctx: &mut Context<Self>) {
@@ -151,6 +155,7 @@ impl Supervisor {
         }
         settle_graph(&self.house);
         self.close_gates(added.iter().map(|(index, _)| *index));
+        self.house.posts.bus_link.tell(FleetChanged);
         for (index, department) in &added {
             self.department(department, ctx).tell(Employ(*index));
         }
@@ -187,6 +192,7 @@ impl Supervisor {
             self.house.deliver(*agent, ToAgent::Remove);
         }
         self.house.posts.queue.tell(Undefine(agents));
+        self.house.posts.bus_link.tell(FleetChanged);
     }
 }
 

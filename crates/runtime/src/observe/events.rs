@@ -12,6 +12,8 @@ use werkpilot_core::event::{Event, Recorded, Weight};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::reason::Reason;
 
+use crate::bus::BusSide;
+use crate::bus::link::{AgentChanged, FleetChanged, Observed, RunEnded};
 use crate::house::House;
 use crate::supervision::ExitNotice;
 
@@ -117,7 +119,27 @@ impl EventLog {
                 let _ = waiter.send(recorded.clone());
             }
         }
+        if self.house.bus.is_some() {
+            self.pass_on(&recorded);
+        }
         book.take(recorded);
+    }
+
+    /// To the bus: what listeners want to hear, and what changes its answers.
+    fn pass_on(&self, recorded: &Recorded) {
+        let link = &self.house.posts.bus_link;
+        if self.house.bus.as_ref().is_some_and(BusSide::is_heard) {
+            link.tell(Observed(recorded.clone()));
+        }
+        if let Some(agent) = recorded.event.agent() {
+            link.tell(AgentChanged(agent.clone()));
+        }
+        if self.house.awaited_runs.get() > 0 && matches!(recorded.event, Event::ExecutionEnded { .. }) {
+            link.tell(RunEnded(recorded.clone()));
+        }
+        if matches!(recorded.event, Event::ConfigReloaded { .. }) {
+            link.tell(FleetChanged);
+        }
     }
 
     /// An agent that is skipped again and again for the same reason is told of once.

@@ -15,6 +15,8 @@ use werkpilot_core::probes::{Liveness, LivenessVerdict, ProbePlan, ProbeResult};
 use werkpilot_core::spec::{AgentSpec, Health, Probe, ReadyCheck};
 use werkpilot_process::probe;
 
+use crate::bus::PingService;
+use crate::hands::host_key;
 use crate::house::House;
 use crate::supervision::ExitNotice;
 
@@ -24,6 +26,9 @@ const AT_ONCE: usize = 64;
 const READY_INTERVAL: Duration = Duration::from_millis(100);
 /// A look for readiness may take so long; the service's own `ready.timeout` bounds all looks together.
 const READY_LOOK: Duration = Duration::from_secs(2);
+
+/// The bus keeps the time-out of a ping itself, and answers this much later at most.
+const BUS_GRACE: Duration = Duration::from_secs(1);
 
 /// Looks for the readiness of this process until it is ready or unwatched.
 #[derive(Debug, Message)]
@@ -137,15 +142,33 @@ impl Prober {
     fn look_for_readiness(&self, process: ProcessKey, ctx: &mut Context<Self>) {
         let Some(service) = self.unready.get(&process).and_then(|spec| spec.service()) else { return };
         let check = service.ready.check.clone();
+        let answer = self.ask_on_bus(process, READY_LOOK);
         let look = async move {
             match &check {
                 ReadyCheck::Http(url) => probe::http(url, READY_LOOK).await.is_ok(),
                 ReadyCheck::Tcp(addr) => probe::tcp(addr, READY_LOOK).await.is_ok(),
+                ReadyCheck::Bus => answer.await.is_ok(),
                 // The others are told by the process host or are a matter of time.
                 _ => true,
             }
         };
         ctx.spawn(look.into_actor(self).map(move |ready, _, ctx| ctx.notify(Looked { process, ready })));
+    }
+
+    /// Whether this process answers `$SRV.PING` of its agent.
+    fn ask_on_bus(&self, process: ProcessKey, timeout: Duration) -> impl Future<Output = Result<(), String>> + 'static {
+        let bus = self.house.bus.as_ref().map(|side| side.bus.clone());
+        let name = self.house.directory.borrow().get(process.agent).map(|slot| slot.name.clone());
+        async move {
+            let (Some(bus), Some(agent)) = (bus, name) else { return Err("there is no bus".to_owned()) };
+            let subject = format!("$SRV.PING.{agent}");
+            let ping = PingService { agent, credential: host_key(process).0, timeout };
+            match bus.post().ask(ping, timeout + BUS_GRACE).await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(format!("it did not answer {subject} on the bus")),
+                Err(error) => Err(error.to_string()),
+            }
+        }
     }
 
     fn probe_due(&mut self, ctx: &mut Context<Self>) {
@@ -177,8 +200,12 @@ impl Prober {
                 let look = async move { probe::tcp(&addr, timeout).await.map_err(|error| error.to_string()) };
                 ctx.spawn(look.into_actor(self).map(move |result, _, ctx| ctx.notify(Probed { process, result })));
             }
-            // The process host watches these, or the bus will.
-            Probe::Notify | Probe::Bus => self.plan.finished(plan_key(process), self.house.clock.steady()),
+            Probe::Bus => {
+                let look = self.ask_on_bus(process, timeout);
+                ctx.spawn(look.into_actor(self).map(move |result, _, ctx| ctx.notify(Probed { process, result })));
+            }
+            // The process host watches these.
+            Probe::Notify => self.plan.finished(plan_key(process), self.house.clock.steady()),
         }
     }
 

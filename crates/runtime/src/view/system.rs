@@ -186,13 +186,17 @@ pub fn health(house: &House) -> HealthView {
         ("prober", posts.prober.addr().is_some()),
         ("queue", posts.queue.addr().is_some()),
         ("schedule", posts.schedule.addr().is_some()),
+        ("bus link", house.bus.is_none() || posts.bus_link.addr().is_some()),
+        ("bus", house.bus.as_ref().is_none_or(|side| side.bus.post().addr().is_some())),
     ];
     let missing_actors: Vec<_> = actors.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
     let dispatcher = house.dispatcher.borrow();
     let directory = house.directory.borrow();
+    let told_of_boot = house.events.borrow().counts().contains_key("boot.completed");
     HealthView {
         phase: phase_word(house),
-        ready: house.phase.get() == HousePhase::Running && missing_actors.is_empty(),
+        // Only once who reads the events finds the end of the boot there.
+        ready: house.phase.get() == HousePhase::Running && told_of_boot && missing_actors.is_empty(),
         uptime_seconds: house.clock.steady().since(Moment::ZERO).as_secs_f64(),
         missing_actors,
         statuses: statuses(directory.iter().map(|(index, _)| dispatcher.status(index))),

@@ -79,6 +79,8 @@ impl Plan {
                 loader: Arc::new(|| Err(LoadFault::one("agents.toml:3:1: unknown key `naem`".to_owned()))),
                 state_dir: state.path().to_owned(),
                 runtime_dir: state.path().to_owned(),
+                bus: None,
+                residents: Vec::new(),
                 hands: if self.real { None } else { Some(Box::new(NoHands)) },
             })
             .unwrap();

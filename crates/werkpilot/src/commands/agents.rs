@@ -67,7 +67,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
 }
 
 /// All pages.
-async fn all(client: &Client, filters: &[(&str, String)]) -> Result<Vec<Value>, Failure> {
+pub async fn all(client: &Client, filters: &[(&str, String)]) -> Result<Vec<Value>, Failure> {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
         let mut query = filters.to_vec();

@@ -1,6 +1,7 @@
 //! One file per command, or per small family of them: what it takes, what it asks, what it shows.
 
 pub mod agents;
+pub mod bus;
 pub mod check;
 pub mod config;
 pub mod control;
@@ -8,10 +9,14 @@ pub mod dlq;
 pub mod down;
 pub mod generate;
 pub mod logs;
+pub mod message;
 pub mod plan;
+pub mod publish;
 pub mod queue;
+pub mod request;
 pub mod run;
 pub mod status;
+pub mod subscribe;
 pub mod up;
 pub mod why;
 
@@ -72,7 +77,7 @@ pub struct RegistryOption {
 
 /// The files that the options name.
 pub fn source(options: &GlobalOptions, registry: PathBuf, set: &[(String, String)]) -> Source {
-    Source { registry, config: find::config_file(options), overrides: find::overrides(options, set) }
+    Source { registry: Some(registry), config: find::config_file(options), overrides: find::overrides(options, set) }
 }
 
 /// Reads the files; all that is wrong with them is one failure.

@@ -44,7 +44,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 pub fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let source = source(&context.options, args.registry.registry, &args.set);
     let loaded = load(&source, "; nothing was started")?;
-    let options = Options { watch: !args.no_watch };
+    let options = Options { watch: !args.no_watch, ..Options::default() };
     werkpilot::run(&source, loaded, options, starting).map_err(|error| failure(&error))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -68,6 +68,7 @@ fn text(summary: &Summary, program: &str) -> String {
     let departments = count(summary.departments, "department");
     let mut text = format!("Werkpilot {}: {agents} in {layers} and {departments}\n", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(text, "  dashboard       {}", summary.url);
+    let _ = writeln!(text, "  bus             {}", summary.bus_url);
     let _ = writeln!(text, "  control socket  {}", summary.control_socket.display());
     let _ = writeln!(text, "  state           {}", summary.state_dir.display());
     let _ = writeln!(text, "  `{program} status` tells how it is, `{program} logs NAME -f` what an agent writes");
@@ -110,6 +111,7 @@ mod tests {
             departments: 1,
             layers: 4,
             url: "http://127.0.0.1:3001/".to_owned(),
+            bus_url: "nats://127.0.0.1:3002".to_owned(),
             control_socket: "/srv/fleet/.werkpilot/control.sock".into(),
             state_dir: "/srv/fleet/.werkpilot".into(),
         };
@@ -117,6 +119,7 @@ mod tests {
         insta::assert_snapshot!(text, @r"
         Werkpilot VERSION: 12 agents in 4 layers and 1 department
           dashboard       http://127.0.0.1:3001/
+          bus             nats://127.0.0.1:3002
           control socket  /srv/fleet/.werkpilot/control.sock
           state           /srv/fleet/.werkpilot
           `werkpilot status` tells how it is, `werkpilot logs NAME -f` what an agent writes

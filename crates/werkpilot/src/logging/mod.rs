@@ -23,9 +23,7 @@ const DEFAULT: &str = "info,actix_server=warn,actix_web=warn,actix_http=warn";
 /// # Errors
 /// The file can't be written; nothing is logged then.
 pub fn start(logs: &Logs, state_dir: &Path) -> io::Result<()> {
-    let filter =
-        ["WERKPILOT_LOG", "RUST_LOG"].iter().find_map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()));
-    let filter = filter.unwrap_or_else(|| DEFAULT.to_owned());
+    let filter = filter();
     let file = RotatingFile::open(state_dir.join("logs/orchestrator"), logs.max_file, logs.files)?;
     let stderr = builder(&filter, logs.format).target(Target::Stderr).build();
     let file =
@@ -35,6 +33,18 @@ pub fn start(logs: &Logs, state_dir: &Path) -> io::Result<()> {
         log::set_max_level(level);
     }
     Ok(())
+}
+
+/// Starts logging to stderr only. A second call changes nothing.
+pub fn start_plain() {
+    // Somebody else's logger is as good.
+    let _ = builder(&filter(), LogFormat::Text).target(Target::Stderr).try_init();
+}
+
+fn filter() -> String {
+    let names = ["WERKPILOT_LOG", "RUST_LOG"];
+    let wanted = names.iter().find_map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()));
+    wanted.unwrap_or_else(|| DEFAULT.to_owned())
 }
 
 fn builder(filter: &str, format: LogFormat) -> Builder {

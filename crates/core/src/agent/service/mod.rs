@@ -248,9 +248,7 @@ impl Service {
         let ready_at = match &spec.ready.check {
             _ if alive.early_ready => Some(now.steady),
             ReadyCheck::After(after) => Some(now.steady + *after),
-            // Until the bus is there, a service that would be asked over it is ready as soon as it runs.
-            ReadyCheck::Bus => Some(now.steady),
-            ReadyCheck::Http(_) | ReadyCheck::Tcp(_) => {
+            ReadyCheck::Http(_) | ReadyCheck::Tcp(_) | ReadyCheck::Bus => {
                 if alive.then.is_none() {
                     out.push(Action::WatchReadiness { process });
                 }

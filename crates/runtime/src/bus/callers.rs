@@ -1,0 +1,83 @@
+//! Those inside the process who ask programs: a connection each, with an inbox.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use tokio::sync::oneshot;
+use werkpilot_bus::switch::{ConnectionId, Delivery, Who};
+use werkpilot_core::ids::AgentName;
+use werkpilot_process::random_token;
+
+use super::board::Board;
+
+/// All callers, by the name that they ask in.
+#[derive(Default)]
+pub struct Callers(RefCell<HashMap<AgentName, Rc<Caller>>>);
+
+/// One caller.
+pub struct Caller {
+    connection: ConnectionId,
+    token: String,
+    last: Cell<u64>,
+    waiting: RefCell<HashMap<u64, oneshot::Sender<Delivery>>>,
+}
+
+impl Callers {
+    /// The caller of this name; it is made when it is first needed.
+    pub fn of(&self, board: &Board, name: &AgentName) -> Rc<Caller> {
+        if let Some(caller) = self.0.borrow().get(name) {
+            return caller.clone();
+        }
+        let token = random_token();
+        let now = board.clock.steady();
+        let connection = board.with(|switch| {
+            let connection = switch.open_local(Who::Agent(name.clone()), now);
+            switch.subscribe_local(connection, 1, format!("_INBOX.{token}.*").as_bytes(), None);
+            connection
+        });
+        let caller = Rc::new(Caller { connection, token, last: Cell::new(0), waiting: RefCell::default() });
+        let endpoint = Rc::downgrade(&caller);
+        board.attach_endpoint(
+            connection,
+            Rc::new(move |delivery: Delivery| {
+                let text = std::str::from_utf8(&delivery.subject).unwrap_or_default();
+                let number = text.rsplit('.').next().and_then(|number| number.parse().ok());
+                if let (Some(caller), Some(number)) = (endpoint.upgrade(), number) {
+                    let waiting = caller.waiting.borrow_mut().remove(&number);
+                    if let Some(waiting) = waiting {
+                        // Who asked may have given up.
+                        let _ = waiting.send(delivery);
+                    }
+                }
+            }),
+        );
+        self.0.borrow_mut().insert(name.clone(), caller.clone());
+        caller
+    }
+}
+
+impl Caller {
+    /// Its connection in the switch.
+    pub fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    /// Waits for an answer; the number names it.
+    pub fn expect(&self, sender: oneshot::Sender<Delivery>) -> u64 {
+        let number = self.last.get() + 1;
+        self.last.set(number);
+        self.waiting.borrow_mut().insert(number, sender);
+        number
+    }
+
+    /// Where the answer of this number is expected.
+    pub fn inbox(&self, number: u64) -> String {
+        format!("_INBOX.{}.{number}", self.token)
+    }
+
+    /// Waits no longer.
+    pub fn give_up(&self, number: u64) {
+        self.waiting.borrow_mut().remove(&number);
+    }
+}

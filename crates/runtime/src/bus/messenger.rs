@@ -1,0 +1,139 @@
+//! The bus for Rust: ask, publish and subscribe, from any thread; on the bus's own arbiter without a detour.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::{mpsc, oneshot};
+use werkpilot_core::ids::AgentName;
+
+use super::actor::BusActor;
+use super::asking::{self, Asking};
+use super::board::Board;
+use super::query::{Query, RequestError};
+use crate::post::Post;
+
+thread_local! {
+    /// The board of this thread, if it is the bus's arbiter.
+    static HERE: RefCell<Option<(Post<BusActor>, Rc<Board>)>> = const { RefCell::new(None) };
+}
+
+/// Messages that wait for a subscriber; more are dropped, as for any consumer that does not keep up.
+const SUBSCRIBED: usize = 1_024;
+
+/// A message that came for a subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Its subject.
+    pub subject: String,
+    /// Who sent it.
+    pub from: String,
+    /// What was sent.
+    pub payload: Vec<u8>,
+}
+
+/// Does something on the bus's arbiter.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct OnBoard(pub Box<dyn FnOnce(&Rc<Board>) + Send>);
+
+impl Handler<OnBoard> for BusActor {
+    type Result = ();
+    fn handle(&mut self, OnBoard(work): OnBoard, _: &mut Self::Context) {
+        work(self.board_rc());
+    }
+}
+
+/// The way to the bus. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Messenger {
+    post: Post<BusActor>,
+}
+
+impl Messenger {
+    pub(super) fn new(post: Post<BusActor>) -> Self {
+        Self { post }
+    }
+
+    /// From now on, messengers of this bus on this thread need no detour.
+    pub(super) fn settle(&self, board: &Rc<Board>) {
+        HERE.with_borrow_mut(|here| *here = Some((self.post.clone(), board.clone())));
+    }
+
+    fn here<R>(&self, with: impl FnOnce(&Rc<Board>) -> R) -> Option<R> {
+        HERE.with_borrow(|here| {
+            let (post, board) = here.as_ref()?;
+            post.is_same(&self.post).then(|| with(board))
+        })
+    }
+
+    /// Asks an agent, in the name of another one. An in-process agent gets the question as it is, a program as JSON.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn request<Q: Query>(
+        &self,
+        from: &AgentName,
+        to: &AgentName,
+        query: Q,
+        timeout: Duration,
+    ) -> Result<Q::Response, RequestError> {
+        // The question moves only into one of the two.
+        let mut query = Some(query);
+        let asked = self.here(|board| query.take().map(|query| asking::ask(board, from, to, query, timeout)));
+        if let Some(Some(asking)) = asked {
+            return asking.await;
+        }
+        let Some(query) = query else { return Err(gone()) };
+        let (sender, receiver) = oneshot::channel();
+        let (from, to) = (from.clone(), to.clone());
+        let work = Box::new(move |board: &Rc<Board>| {
+            let asking: Asking<Q> = asking::ask(board, &from, &to, query, timeout);
+            actix::spawn(async move {
+                // Who asked may have given up.
+                let _ = sender.send(asking.await);
+            });
+        });
+        let Some(bus) = self.post.addr() else { return Err(gone()) };
+        bus.try_send(OnBoard(work)).map_err(|_| RequestError::Overloaded)?;
+        receiver.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Publishes, in the name of an agent.
+    ///
+    /// # Errors
+    /// [`RequestError::TooLarge`], [`RequestError::Overloaded`], or that the bus is gone.
+    pub fn publish(&self, from: &AgentName, subject: &str, payload: Vec<u8>) -> Result<(), RequestError> {
+        let (from, subject) = (from.clone(), subject.to_owned());
+        self.on_board(move |board| asking::publish(board, &from, &subject, &payload))
+    }
+
+    /// Subscribes, in the name of an agent. Messages come for as long as the receiver lives; who does not take them loses
+    /// them.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub fn subscribe(&self, from: &AgentName, pattern: &str) -> Result<mpsc::Receiver<Incoming>, RequestError> {
+        let (sender, receiver) = mpsc::channel(SUBSCRIBED);
+        let (from, pattern) = (from.clone(), pattern.to_owned());
+        self.on_board(move |board| asking::subscribe(board, &from, &pattern, sender))?;
+        Ok(receiver)
+    }
+
+    fn on_board(&self, work: impl FnOnce(&Rc<Board>) + Send + 'static) -> Result<(), RequestError> {
+        let mut work = Some(work);
+        let done = self.here(|board| work.take().map(|work| work(board)));
+        match (done, work, self.post.addr()) {
+            (Some(_), _, _) => Ok(()),
+            (None, Some(work), Some(bus)) => {
+                bus.try_send(OnBoard(Box::new(work))).map_err(|_| RequestError::Overloaded)
+            }
+            _ => Err(gone()),
+        }
+    }
+}
+
+fn gone() -> RequestError {
+    RequestError::Unavailable { reason: "the bus is not there at the moment".to_owned() }
+}

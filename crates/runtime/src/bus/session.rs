@@ -1,0 +1,160 @@
+//! One connection from outside: reads, and sees to it that its end is told.
+//!
+//! Invariant: its connection in the switch lives exactly as long as this actor.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use actix::fut::ActorFuture;
+use actix::prelude::*;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::Sleep;
+use werkpilot_bus::switch::{CloseReason, ConnectionId};
+
+use super::board::Board;
+
+/// Bytes that are taken in one turn: some hundred small messages, so that nobody else waits long for a sender that
+/// never stops.
+const TURN: usize = 32 * 1_024;
+/// How long a sender pauses whose receivers are behind. nats-server stalls for 2 to 10 ms.
+const PAUSE: Duration = Duration::from_millis(2);
+/// A connection that is to be closed has this time to take what is left for it.
+const LINGER: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// What is read goes here first, for all connections of the arbiter: an idle one holds no buffer.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; TURN]);
+}
+
+/// What became of the bytes for this connection.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum Undelivered {
+    /// The socket takes no more for the moment.
+    Blocked,
+    /// The connection is over.
+    Ended(CloseReason),
+}
+
+/// The actor of one connection.
+pub struct Session {
+    board: Rc<Board>,
+    id: ConnectionId,
+    read: OwnedReadHalf,
+    /// The beginning of a frame that has not come whole yet.
+    rest: Vec<u8>,
+    /// So many bytes make the next call worthwhile.
+    wanted: usize,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Session {
+    /// A session for a connection that the switch knows.
+    pub fn new(board: Rc<Board>, id: ConnectionId, read: OwnedReadHalf) -> Self {
+        Self { board, id, read, rest: Vec::new(), wanted: 1, pause: None }
+    }
+
+    /// Reads once. `Ready` with how many bytes came; 0 is the end.
+    fn poll_read(&mut self, task: &mut TaskContext<'_>) -> Poll<std::io::Result<usize>> {
+        if self.rest.is_empty() {
+            return SCRATCH.with_borrow_mut(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                std::task::ready!(Pin::new(&mut self.read).poll_read(task, &mut buffer))?;
+                let read = buffer.filled().len();
+                self.feed(buffer.filled());
+                Poll::Ready(Ok(read))
+            });
+        }
+        let have = self.rest.len();
+        self.rest.resize(have + TURN.max(self.wanted.saturating_sub(have)), 0);
+        let mut buffer = ReadBuf::new(&mut self.rest[have..]);
+        let polled = Pin::new(&mut self.read).poll_read(task, &mut buffer);
+        let read = buffer.filled().len();
+        self.rest.truncate(have + read);
+        std::task::ready!(polled)?;
+        if self.rest.len() >= self.wanted {
+            let bytes = std::mem::take(&mut self.rest);
+            self.feed(&bytes);
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        let received = self.board.receive(self.id, bytes);
+        self.wanted = received.wanted;
+        self.rest.extend_from_slice(&bytes[received.consumed..]);
+        if received.congested {
+            self.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
+        }
+    }
+}
+
+/// Reads for as long as the other end speaks, one turn at a time.
+struct ReadLoop;
+
+impl ActorFuture<Session> for ReadLoop {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        session: &mut Session,
+        ctx: &mut Context<Session>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        if let Some(pause) = &mut session.pause {
+            std::task::ready!(pause.as_mut().poll(task));
+            session.pause = None;
+        }
+        match std::task::ready!(session.poll_read(task)) {
+            Ok(0) | Err(_) => {
+                ctx.stop();
+                Poll::Ready(())
+            }
+            Ok(_) => {
+                // The next turn comes after everybody else's.
+                task.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Actor for Session {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.spawn(ReadLoop);
+    }
+}
+
+impl Drop for Session {
+    /// Also when a panic unwinds.
+    fn drop(&mut self) {
+        self.board.close(self.id);
+    }
+}
+
+impl Handler<Undelivered> for Session {
+    type Result = ();
+    fn handle(&mut self, what: Undelivered, ctx: &mut Self::Context) {
+        match what {
+            Undelivered::Ended(_) => ctx.stop(),
+            Undelivered::Blocked => {
+                if self.board.switch.borrow().closing(self.id).is_some() {
+                    ctx.run_later(LINGER, |_, ctx| ctx.stop());
+                }
+                let Some(socket) = self.board.socket(self.id) else { return };
+                let writable = async move {
+                    // An error shows at the next write.
+                    let _ = socket.half.writable().await;
+                    socket.blocked.set(false);
+                };
+                ctx.spawn(writable.into_actor(self).map(|(), this, _| this.board.write_out(this.id)));
+            }
+        }
+    }
+}
