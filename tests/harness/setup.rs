@@ -152,8 +152,6 @@ impl Setup {
         command.args(["up", "--registry", "registry", "--config", "werkpilot.toml", "--state-dir", "state"]);
         command.args(["--set", &format!("dashboard.listen={}", self.listen)]);
         // A port of its own for each fleet; a test that wants another one says so after.
-        command.args(["--set", "bus.listen=127.0.0.1:0"]);
-        // The usual port would be for one test at a time.
         command.args(["--set", "bus.listen=127.0.0.1:0"]).args(&self.arguments);
         self.place(&mut command);
         command.env(MARK, &self.mark).envs(self.environment.iter().map(|(name, value)| (name, value)));

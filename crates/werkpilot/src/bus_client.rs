@@ -88,12 +88,10 @@ impl BusClient {
         let _ = stream.set_nodelay(true);
         let (client, chunk) = (Client::new(random()), vec![0; CHUNK].into_boxed_slice());
         let mut bus = Self { place, stream, client, chunk, is_doubted: false, is_leaving: false, failure: None };
-        loop {
-            match bus.next().await? {
-                Event::Info(info) if info.tls_required => return Err(nobody(&bus.place, "it wants TLS")),
-                Event::Info(_) => break,
-                _ => return Err(nobody(&bus.place, "it is no NATS server")),
-            }
+        match bus.next().await? {
+            Event::Info(info) if info.tls_required => return Err(nobody(&bus.place, "it wants TLS")),
+            Event::Info(_) => {}
+            _ => return Err(nobody(&bus.place, "it is no NATS server")),
         }
         bus.client.connect(&bus.place.introduction(name));
         bus.flush().await?;

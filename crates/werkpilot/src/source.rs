@@ -53,10 +53,8 @@ impl Source {
 
     /// The folders that have to be watched to notice a change of the files.
     pub(crate) fn folders(&self) -> Vec<PathBuf> {
-        let registry = self.registry.as_ref().map(|registry| match registry.is_file() {
-            true => parent(registry),
-            false => registry.clone(),
-        });
+        let folder = |registry: &PathBuf| if registry.is_file() { parent(registry) } else { registry.clone() };
+        let registry = self.registry.as_ref().map(folder);
         let mut folders: Vec<PathBuf> = registry.into_iter().collect();
         folders.extend(self.config.as_deref().map(parent));
         folders.sort_unstable();

@@ -309,10 +309,15 @@ async def pings():
 
 
 async def complaint(nc):
-    """What the server says about what it was sent. This client closes the connection then."""
-    flushed = await outcome(flush(nc))
-    if flushed:
+    """What the server says about what it was sent.
+
+    This client closes the connection then, and forgets who waits for a round trip.
+    """
+    round_trip = asyncio.ensure_future(outcome(flush(nc)))
+    await until(lambda: nc.last_error or round_trip.done())
+    if round_trip.done() and round_trip.result():
         await until(lambda: nc.last_error)
+    round_trip.cancel()
     return str(nc.last_error)
 
 

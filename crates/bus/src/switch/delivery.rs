@@ -170,7 +170,7 @@ impl Switch {
     pub(super) fn choose(&mut self, group: &[SubscriptionId], message: &Message<'_>) -> Option<SubscriptionId> {
         self.turn = self.turn.wrapping_add(1);
         let part = self.turn.wrapping_mul(GOLDEN_RATIO) >> u32::BITS;
-        let first = usize::try_from(part * group.len() as u64 >> u32::BITS).unwrap_or(0);
+        let first = usize::try_from((part * group.len() as u64) >> u32::BITS).unwrap_or(0);
         let members = || (0..group.len()).map(|step| group[(first + step) % group.len()]);
         let able = || members().filter(|member| self.takes(*member, message));
         able().find(|member| self.connection_of(*member).backlog() < self.settings.congestion).or_else(|| able().next())

@@ -151,7 +151,7 @@ impl<Q: Query> ToActor<Q> {
                 let mut waits = this.board.waits.borrow_mut();
                 let Some(wait) = waits.get_mut(*key) else { return Poll::Ready(Err(RequestError::Timeout)) };
                 if !wait.waker.will_wake(task.waker()) {
-                    wait.waker = task.waker().clone();
+                    wait.waker.clone_from(task.waker());
                 }
                 Poll::Pending
             }

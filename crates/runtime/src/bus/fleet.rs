@@ -19,7 +19,7 @@ const SERVICES: usize = 10_000;
 #[rtype(result = "()")]
 pub struct SetAvailabilities(pub Vec<(AgentName, Option<Availability>)>);
 
-/// Publishes events: topic and CloudEvent.
+/// Publishes events: topic and `CloudEvent`.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct PublishEvents(pub Vec<(&'static str, Vec<u8>)>);

@@ -33,10 +33,13 @@ pub struct Incoming {
     pub payload: Vec<u8>,
 }
 
+/// What is done on the bus's arbiter.
+type Work = Box<dyn FnOnce(&Rc<Board>) + Send>;
+
 /// Does something on the bus's arbiter.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct OnBoard(pub Box<dyn FnOnce(&Rc<Board>) + Send>);
+pub(super) struct OnBoard(Work);
 
 impl Handler<OnBoard> for BusActor {
     type Result = ();

@@ -99,7 +99,7 @@ pub fn pretty(payload: &[u8]) -> Option<String> {
             ' ' | '\t' | '\n' | '\r' => {}
             '{' | '[' => {
                 shown.push(character);
-                while characters.next_if(|next| next.is_ascii_whitespace()).is_some() {}
+                while characters.next_if(char::is_ascii_whitespace).is_some() {}
                 if characters.peek().is_some_and(|next| matches!(next, '}' | ']')) {
                     shown.extend(characters.next());
                 } else {

@@ -106,6 +106,20 @@ fn a_slow_consumer_gets_the_frame_in_transit_and_a_word_why_and_is_closed() {
 }
 
 #[test]
+fn a_member_of_a_group_that_is_being_closed_takes_no_message_from_the_others() {
+    let mut world = small();
+    let (bad, good, sender) = (world.client(), world.client(), world.client());
+    for member in [bad, good] {
+        world.send(member, "SUB jobs g 1\r\n");
+    }
+    let _ = world.bytes(bad, b"nonsense\r\n");
+    for _ in 0..10 {
+        world.publish(sender, "jobs", "x");
+        assert_eq!(world.payloads(good), ["x"]);
+    }
+}
+
+#[test]
 fn who_only_makes_the_bus_talk_and_never_reads_is_cut_off_too() {
     for flood in ["PING\r\n", "SUB a..b 1\r\n", "PUB a..b 0\r\n\r\n"] {
         let mut world = small();

@@ -194,9 +194,9 @@ impl Storm {
                 prop_assert_eq!(*times, 1, "a second answer on {}", &subject);
                 let words: Vec<&str> = payload.split(' ').collect();
                 match words.as_slice() {
-                    ["plain", asker, asked] => {
+                    ["plain", asker, question] => {
                         prop_assert_eq!(*asker, agent(user));
-                        prop_assert_eq!(asked, number, "the answer to another request");
+                        prop_assert_eq!(question, number, "the answer to another request");
                     }
                     ["kept", asker, _] => prop_assert_eq!(*asker, agent(user), "an answer kept for another"),
                     ["shared", ..] => {}
