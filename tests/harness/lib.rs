@@ -10,6 +10,7 @@
 mod http;
 pub mod nats;
 mod outcome;
+pub mod peer;
 pub mod processes;
 mod setup;
 mod wait;
@@ -17,6 +18,7 @@ mod werkpilot;
 
 pub use http::{Answer, fetch};
 pub use outcome::Outcome;
+pub use peer::{BusAccess, Peer};
 pub use setup::{MARK, Setup};
 pub use wait::{PATIENCE, wait_for, wait_until};
 pub use werkpilot::Werkpilot;

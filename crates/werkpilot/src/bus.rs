@@ -25,6 +25,8 @@ pub struct BusAlone {
     pub access: Access,
     /// The largest message with its headers, bytes.
     pub max_payload: u64,
+    /// A client that was silent for so long is pinged.
+    pub ping_interval: Duration,
     /// Where figures are served, if at all.
     pub monitor: Option<SocketAddr>,
 }
@@ -78,7 +80,7 @@ pub fn run(alone: BusAlone, listening: impl FnOnce(&Listening)) -> Result<(), Bu
         let bus = Bus::start(BusOptions {
             listener,
             access: alone.access,
-            settings: BusSettings { max_payload, ..BusSettings::default() },
+            settings: BusSettings { max_payload, ping_interval: alone.ping_interval, ..BusSettings::default() },
             clock: Clock::start(),
             facts: Arc::new(|_| {}),
             fleet: None,

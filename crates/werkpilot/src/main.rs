@@ -45,18 +45,21 @@ Which orchestrator is meant:
 
 Exit codes:
     0  done                                 73  the state folder can't be made or written to
-    1  run --wait: it did not succeed       74  reading or writing failed
-   64  wrong use of the command line        75  refused or skipped, state folder in use
+    1  run --wait: it did not succeed;      74  reading or writing failed
+       request: the answer is an error      75  refused or skipped, agent unavailable,
+   64  wrong use of the command line            state folder in use
    66  no such agent, execution or file     77  not allowed
    69  no orchestrator runs, or the         78  faults in registry or settings
-       port of its dashboard is taken      124  run --wait: it timed out
+       port of its dashboard is taken;     124  run --wait: it timed out; request and sub:
+       no bus, or nobody listens                nothing came in time
    70  a fault of Werkpilot itself
 
 Examples:
   werkpilot up --registry registry          Start the fleet of a folder.
   werkpilot status                          See how it is, and what needs attention.
   werkpilot why agent-sales                 See why an agent is as it is.
-  werkpilot run report --wait               Run a job, and wait for its end.";
+  werkpilot run report --wait               Run a job, and wait for its end.
+  werkpilot request agent-sales '{}'        Ask an agent, and show its answer.";
 
 const COMMON: &str = "Options of all commands";
 

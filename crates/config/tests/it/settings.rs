@@ -89,13 +89,13 @@ fn variables_that_are_no_settings_are_noticed() {
 #[test]
 fn settings_that_do_nothing_yet_are_noticed_wherever_they_are_set() {
     let overrides = Overrides {
-        env: owned(&[("WERKPILOT_BUS_LISTEN", "127.0.0.1:1")]),
+        env: owned(&[("WERKPILOT_DEAD_LETTERS_MAX_AGE", "1d")]),
         cli: owned(&[("history.keep", "1d")]),
         ..Overrides::default()
     };
     let (_, _, notices) = load_settings(None, &overrides).unwrap();
     let places: Vec<String> = notices.iter().map(|notice| format!("{} {}", notice.file, notice.key)).collect();
-    assert_eq!(places, ["environment bus.listen", "command line history.keep"]);
+    assert_eq!(places, ["environment dead_letters.max_age", "command line history.keep"]);
 }
 
 #[test]

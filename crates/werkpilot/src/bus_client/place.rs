@@ -165,7 +165,12 @@ mod tests {
             .iter()
             .map(|url| Place::parse(url, "NATS_URL").map_err(|failure| failure.what).unwrap_err())
             .collect();
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r"
+        NATS_URL is no address of a bus: TLS is not spoken here
+        NATS_URL is no address of a bus: http:// is something else
+        NATS_URL is no address of a bus: it has no host
+        NATS_URL is no address of a bus: invalid port number
+        ");
     }
 
     #[test]

@@ -32,7 +32,20 @@ fn a_server_that_is_none_is_told() {
         told(b"INFO {\"headers\":true,\"max_payload\":1}\r\n-ERR 'Authorization Violation'\r\n"),
         told(b"INFO {\"headers\":true,\"max_payload\":1}\r\nINFO {\"ldm\":true}\r\n"),
     ];
-    insta::assert_snapshot!(all.join("\n"), @"");
+    insta::assert_snapshot!(all.join("\n"), @r"
+    error: the bus at nats://HOST is gone: it hung up
+
+    error: no bus at nats://HOST: it is no NATS server: the line begins with no known operation
+     hint: `werkpilot bus` runs one; without --server and NATS_URL it is the running orchestrator's
+
+    error: no bus at nats://HOST: it wants TLS
+     hint: `werkpilot bus` runs one; without --server and NATS_URL it is the running orchestrator's
+
+    error: the bus at nats://HOST does not accept the credentials: Authorization Violation
+     hint: write them into the address: nats://user:password@host:port, or nats://token@host:port
+
+    error: the bus at nats://HOST is gone: it was shut down
+    ");
 }
 
 #[test]
@@ -52,7 +65,26 @@ fn refusals_say_what_to_do() {
     all.push(not_sent(&SendError::TooLarge { size: 2_097_152, limit: 1_048_576 }).to_string());
     all.push(not_sent(&SendError::Pattern { pattern: "a b".to_owned() }).to_string());
     all.push(nobody(&place(true), "connection refused").to_string());
-    insta::assert_snapshot!(all.join("\n"), @"");
+    insta::assert_snapshot!(all.join("\n"), @r#"
+    error: the bus at nats://127.0.0.1:4222 does not accept the credentials: Authorization Violation
+     hint: the credential is of an orchestrator that has ended; `werkpilot status` tells
+
+    error: the bus does not allow it: Permissions Violation for Publish to "rpc.x"
+
+    error: the bus at nats://127.0.0.1:4222 has cut us off, as we do not read as fast as messages come
+     hint: a narrower pattern, or a faster reader of our output, helps
+
+    error: the bus at nats://127.0.0.1:4222 refused: Maximum Connections Exceeded
+
+    error: a message of 2097152 bytes, its headers included, is over the bus's limit of 1048576
+     hint: max_payload in [bus] of the settings is the limit; or send less
+
+    error: `a b` is no pattern: it is words with dots between them, where * stands for a word and > for the rest
+     hint: in a shell, patterns have to be quoted: 'orders.>'
+
+    error: no bus at nats://127.0.0.1:4222: connection refused
+     hint: the orchestrator may have ended; `werkpilot status` tells
+    "#);
 }
 
 #[test]

@@ -32,6 +32,9 @@ pub struct Args {
     /// The largest message, with its headers.
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = bytes)]
     max_payload: u64,
+    /// A client that was silent for so long is pinged.
+    #[arg(long, value_name = "DURATION", hide = true, default_value = "2m", value_parser = werkpilot_config::parse_duration)]
+    ping_interval: std::time::Duration,
     /// Serve /varz and /connz there, with nats-server's field names.
     #[arg(long, value_name = "ADDR")]
     monitor: Option<SocketAddr>,
@@ -70,7 +73,13 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         _ => Access::Open,
     };
     let json = context.out.json;
-    let alone = BusAlone { listen: args.listen, access, max_payload: args.max_payload, monitor: args.monitor };
+    let alone = BusAlone {
+        listen: args.listen,
+        access,
+        max_payload: args.max_payload,
+        ping_interval: args.ping_interval,
+        monitor: args.monitor,
+    };
     werkpilot::bus::run(alone, |listening| tell(listening, json)).map_err(|error| failure(&error))?;
     Ok(ExitCode::SUCCESS)
 }

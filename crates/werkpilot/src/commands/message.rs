@@ -166,7 +166,18 @@ mod tests {
     #[test]
     fn json_is_indented_and_not_changed_otherwise() {
         let shown = pretty(br#" {"b":[1.50,12345678901234567890123,{ }, [ ]],"a":"\"{,:\\","c":null} "#).unwrap();
-        insta::assert_snapshot!(shown, @"");
+        insta::assert_snapshot!(shown, @r#"
+        {
+          "b": [
+            1.50,
+            12345678901234567890123,
+            {},
+            []
+          ],
+          "a": "\"{,:\\",
+          "c": null
+        }
+        "#);
         assert_eq!(pretty(b"[]").as_deref(), Some("[]"));
         assert_eq!(pretty(b"7").as_deref(), Some("7"));
         for none in [&b""[..], b"text", b"{", b"\xff", b"1 2"] {

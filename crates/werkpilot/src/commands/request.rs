@@ -188,14 +188,25 @@ mod tests {
         assert_eq!(subject("agent-sales.report.daily").unwrap(), "rpc.agent-sales.report.daily");
         let told: Vec<String> =
             ["", "Sales", "a..b", "a.*", "a.b c"].map(|bad| subject(bad).unwrap_err().to_string()).into();
-        insta::assert_snapshot!(told.join(""), @"");
+        insta::assert_snapshot!(told.join(""), @r"
+        error: no agent: a name must not be empty
+         hint: `werkpilot agents` lists them; `werkpilot pub` sends to any subject
+        error: no agent: `Sales` has `S` at position 1; allowed are a-z, 0-9, and after the first character also `_` and `-`
+         hint: `werkpilot agents` lists them; `werkpilot pub` sends to any subject
+        error: `.b` is no endpoint: it is words with dots between them, without spaces and wildcards
+        error: `*` is no endpoint: it is words with dots between them, without spaces and wildcards
+        error: `b c` is no endpoint: it is words with dots between them, without spaces and wildcards
+        ");
     }
 
     #[test]
     fn what_is_no_json_is_told_before_anybody_is_asked() {
         check_json("{\"id\": 7}").unwrap();
         check_json("7").unwrap();
-        insta::assert_snapshot!(check_json("{id: 7}").unwrap_err(), @"");
+        insta::assert_snapshot!(check_json("{id: 7}").unwrap_err(), @r#"
+        error: the request is no JSON: key must be a string at line 1 column 2
+         hint: quote it for the shell, such as '{"id": 7}'; anything else than JSON can come through stdin (-)
+        "#);
     }
 
     #[test]
@@ -211,7 +222,35 @@ mod tests {
             error("db", 400, "bad\u{1b}[2J query", b"{\"at\": 3}\n"),
         ];
         let told: Vec<String> = all.iter().map(|failure| format!("{}\n{failure}", failure.code as u8)).collect();
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        69
+        error: no agent listens on rpc.agent-slaes.report
+         hint: did you mean `agent-sales`?
+
+        69
+        error: no agent listens on rpc.db
+         hint: db has to subscribe to rpc.db; `werkpilot why db` tells how it is
+
+        69
+        error: no agent listens on rpc.nothing-near
+         hint: `werkpilot agents` lists them
+
+        69
+        error: no agent listens on rpc.db
+         hint: an agent gets requests when it subscribes to rpc.db
+
+        124
+        error: no answer on rpc.db.query within 1.5s
+         hint: --timeout gives it more time; `werkpilot logs db` shows what it does
+
+        75
+        error: db is unavailable: disabled_by_failure: exited with code 1
+         hint: `werkpilot why db` tells more
+
+        1
+        {"at": 3}
+        error: db answered with error 400: bad�[2J query
+        "#);
     }
 
     #[test]

@@ -163,7 +163,9 @@ mod tests {
     #[test]
     fn a_message_for_programs_has_everything() {
         let shown = shown(Form::Json, &Headers::new().with("A", "1"), b"x\ny");
-        insta::assert_snapshot!(shown, @"");
+        insta::assert_snapshot!(shown, @r#"
+        {"from":null,"headers":{"A":["1"]},"payload":"x\ny","reply":"r","subject":"orders.new"}
+        "#);
     }
 
     #[test]

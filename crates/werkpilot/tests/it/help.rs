@@ -28,6 +28,10 @@ const COMMANDS: &[&[&str]] = &[
     &["config"],
     &["schema"],
     &["reload"],
+    &["request"],
+    &["pub"],
+    &["sub"],
+    &["bus"],
     &["completions"],
     &["man"],
 ];

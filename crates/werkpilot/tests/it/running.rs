@@ -133,7 +133,7 @@ fn agents_are_controlled_one_by_one() {
 fn a_second_orchestrator_on_the_same_state_is_75_and_names_the_first() {
     let fleet = Fleet::new(FLEET);
     let orchestrator = booted(&fleet);
-    let (code, told) = fleet.fail(&["up", "--set", "dashboard.listen=127.0.0.1:0"]);
+    let (code, told) = fleet.fail(&["up", "--set", "dashboard.listen=127.0.0.1:0", "--set", "bus.listen=127.0.0.1:0"]);
     assert_eq!(code, 75, "{told}");
     assert!(told.contains(&format!("an orchestrator (pid {}, since 2", orchestrator.pid())), "{told}");
 }
@@ -212,7 +212,8 @@ fn a_service_manager_is_told_when_it_is_ready_and_when_it_stops() {
     let fleet = Fleet::new(FLEET);
     let manager = std::os::unix::net::UnixDatagram::bind(fleet.path().join("notify")).unwrap();
     manager.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
-    let mut command = fleet.command(&["up", "--set", "dashboard.listen=127.0.0.1:0"]);
+    let mut command =
+        fleet.command(&["up", "--set", "dashboard.listen=127.0.0.1:0", "--set", "bus.listen=127.0.0.1:0"]);
     command.env("NOTIFY_SOCKET", fleet.path().join("notify"));
     let orchestrator = fleet.start(command);
     let hear = || {

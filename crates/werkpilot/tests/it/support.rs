@@ -68,7 +68,7 @@ impl Fleet {
 
     /// Starts an orchestrator, and waits until it answers.
     pub fn up(&self) -> Orchestrator<'_> {
-        self.start(self.command(&["up", "--set", "dashboard.listen=127.0.0.1:0"]))
+        self.start(self.command(&["up", "--set", "dashboard.listen=127.0.0.1:0", "--set", "bus.listen=127.0.0.1:0"]))
     }
 
     /// The same, by this command.

@@ -43,7 +43,7 @@ fn a_service_boots_becomes_ready_and_lets_the_boot_go_on() {
 #[rstest]
 #[case::after(ReadyCheck::After(SECOND), &[][..], Some(SECOND))]
 #[case::at_once(ReadyCheck::After(Duration::ZERO), &["settled true", "is running"], Some(Duration::from_mins(10)))]
-#[case::bus(ReadyCheck::Bus, &["settled true", "is running"], Some(Duration::from_mins(10)))]
+#[case::bus(ReadyCheck::Bus, &["watch readiness 1"], Some(Duration::from_secs(30)))]
 #[case::notify(ReadyCheck::Notify, &[], Some(Duration::from_secs(30)))]
 #[case::log(ReadyCheck::Log("up".to_owned()), &[], Some(Duration::from_secs(30)))]
 #[case::http(ReadyCheck::Http("http://h/".to_owned()), &["watch readiness 1"], Some(Duration::from_secs(30)))]
