@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, Message, Subscriber};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
+use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use crate::stage::Stage;
@@ -107,7 +108,8 @@ async fn take(sub: &mut Subscriber, count: usize) -> Vec<Message> {
 async fn waiting(client: &Client, sub: &mut Subscriber) -> Vec<Message> {
     round_trip(client).await;
     let mut messages = Vec::new();
-    while let Some(Some(message)) = futures_util::FutureExt::now_or_never(sub.next()) {
+    // Unconstrained: else the runtime says after 128 of them that there are none.
+    while let Some(Some(message)) = unconstrained(sub.next()).now_or_never() {
         messages.push(message);
     }
     messages
