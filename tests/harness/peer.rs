@@ -294,7 +294,7 @@ impl Peer {
 
     /// Reads what is there, and waits a little if nothing is. Whether the server is still there.
     fn read(&mut self) -> bool {
-        let mut buffer = [0; 64 * 1_024];
+        let mut buffer = [0; 16 * 1_024];
         match self.stream.read(&mut buffer) {
             Ok(0) => return false,
             Ok(length) => self.client.receive(&buffer[..length]),
@@ -402,31 +402,33 @@ pub fn deadline_in(time: Duration) -> Headers {
     Headers::new().with("Werkpilot-Deadline", &at.to_string())
 }
 
-impl Werkpilot {
+impl BusAccess {
     /// How the program with this pid reaches the bus: what is in its environment.
     ///
     /// # Panics
     /// If that is nothing.
     #[track_caller]
-    pub fn access_of(&self, pid: i32) -> BusAccess {
+    pub fn of(pid: i32) -> Self {
         // Between fork and exec it has its parent's environment.
         wait_for("the bus in the environment of a program", PATIENCE, || {
             let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
             let entries = environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
             let entries: Vec<_> = entries.filter_map(|entry| entry.split_once('=')).collect();
             let value = |name: &str| entries.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
-            Some(BusAccess {
+            Some(Self {
                 address: value("NATS_SERVER")?.strip_prefix("nats://")?.to_owned(),
                 user: value("NATS_USER")?.to_owned(),
                 password: value("NATS_PASSWORD")?.to_owned(),
             })
         })
     }
+}
 
+impl Werkpilot {
     /// Connects in the name of an agent's only process.
     #[track_caller]
     pub fn peer(&self, agent: &str) -> Peer {
-        Peer::connect(&self.access_of(self.wait_for_pid(agent)))
+        Peer::connect(&BusAccess::of(self.wait_for_pid(agent)))
     }
 
     /// How an operator reaches the bus, by what the state folder says.

@@ -47,8 +47,8 @@ fn gather(peer: &mut Peer, wanted: &[&str]) -> Vec<Value> {
 
 #[test]
 fn a_job_s_whole_life_comes_in_order_to_those_who_listen() {
-    let registry =
-        sleeper("listener") + "[[agent]]\nname = \"report\"\nkind = \"job\"\nshell = \"echo done; [ -e good ]\"\nretry = { max = 0 }\n";
+    let registry = sleeper("listener")
+        + "[[agent]]\nname = \"report\"\nkind = \"job\"\nshell = \"echo done; [ -e good ]\"\nretry = { max = 0 }\n";
     let fleet = Werkpilot::start(&[("fleet.toml", &registry)], "[breaker]\ndead_letters = 1\n");
     let (mut all, mut executions, mut agents) = (fleet.operator(), fleet.peer("listener"), fleet.peer("listener"));
     all.subscribe(">");
@@ -60,7 +60,11 @@ fn a_job_s_whole_life_comes_in_order_to_those_who_listen() {
     let events = gather(&mut all, &life);
     assert_eq!(types(&events), life);
     for event in &events {
-        assert_eq!((&event["data"]["run"], &event["subject"]), (&Value::from(run.as_str()), &"report".into()), "{event}");
+        assert_eq!(
+            (&event["data"]["run"], &event["subject"]),
+            (&Value::from(run.as_str()), &"report".into()),
+            "{event}"
+        );
     }
     // They are the same as those in the history, with the same time.
     let remembered = fleet.events("execution.succeeded");
@@ -84,7 +88,8 @@ fn a_job_s_whole_life_comes_in_order_to_those_who_listen() {
 
 #[test]
 fn boot_and_reload_are_told_on_the_bus() {
-    let registry = sleeper("early") + "[[agent]]\nname = \"late\"\nready = { log = \"up\" }\n\
+    let registry = sleeper("early")
+        + "[[agent]]\nname = \"late\"\nready = { log = \"up\" }\n\
                     shell = \"until [ -e go ]; do sleep 0.05; done; echo up; exec sleep 1000\"\n";
     let fleet = werkpilot_tests::Setup::new(&[("fleet.toml", &registry)], "").launch();
     let mut listener = fleet.operator();

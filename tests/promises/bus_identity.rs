@@ -60,7 +60,7 @@ fn an_operator_s_credential_is_in_a_file_for_its_owner_and_the_cli_asks_with_it(
 #[test]
 fn who_has_no_good_credentials_is_refused() {
     let fleet = sleepers(&["sales", "db"]);
-    let (sales, db) = (fleet.access_of(fleet.wait_for_pid("sales")), fleet.access_of(fleet.wait_for_pid("db")));
+    let (sales, db) = (BusAccess::of(fleet.wait_for_pid("sales")), BusAccess::of(fleet.wait_for_pid("db")));
     let operator = fleet.operator_access();
     assert_eq!((sales.user.as_str(), operator.user.as_str()), ("sales", "operator"));
     assert_eq!(sales.address, operator.address);
@@ -92,12 +92,12 @@ fn who_has_no_good_credentials_is_refused() {
 fn credentials_end_with_their_process() {
     let fleet = sleepers(&["sales"]);
     let pid = fleet.wait_for_pid("sales");
-    let access = fleet.access_of(pid);
+    let access = BusAccess::of(pid);
     let mut peer = Peer::connect(&access);
     processes::signal(pid, processes::Signal::KILL);
     assert_eq!(peer.wait_for_end(), ["User Authentication Revoked"]);
     assert_eq!(Peer::try_connect(&access).err().as_deref(), Some(VIOLATION));
-    let successor = fleet.access_of(fleet.wait_for_successor("sales", pid));
+    let successor = BusAccess::of(fleet.wait_for_successor("sales", pid));
     assert_ne!(successor.password, access.password);
     Peer::connect(&successor).flush();
     assert_eq!(Peer::try_connect(&access).err().as_deref(), Some(VIOLATION));
@@ -209,7 +209,7 @@ fn a_job_has_credentials_for_as_long_as_it_runs() {
     let registry = "[[agent]]\nname = \"report\"\nkind = \"job\"\nshell = \"until [ -e go ]; do sleep 0.05; done\"\n";
     let fleet = Werkpilot::start(&[("fleet.toml", registry)], "");
     let run = fleet.trigger("report");
-    let access = fleet.access_of(fleet.wait_for_pid("report"));
+    let access = BusAccess::of(fleet.wait_for_pid("report"));
     let mut report = Peer::connect(&access);
     report.subscribe("rpc.report");
     let mut operator = fleet.operator();

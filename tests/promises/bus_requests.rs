@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use werkpilot_tests::peer::{Answer, Headers, Received, deadline_in, reply_subject, text};
-use werkpilot_tests::{Peer, Werkpilot, processes, wait_until};
+use werkpilot_tests::{BusAccess, Peer, Werkpilot, processes, wait_until};
 
 /// At once, on a machine that has a lot to do.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -99,14 +99,14 @@ fn all_that_a_dead_agent_was_asked_fails_at_once() {
     let pid = fleet.wait_for_pid("victim");
     let (mut asker, mut victim) = (fleet.peer("asker"), fleet.peer("victim"));
     victim.subscribe("rpc.victim");
-    let asked: Vec<_> = (0..PENDING).map(|_| asker.ask("rpc.victim", &Headers::new(), b"?")).collect();
+    let sent: Vec<_> = (0..PENDING).map(|_| asker.ask("rpc.victim", &Headers::new(), b"?")).collect();
     asker.flush();
     assert_eq!(victim.messages().len(), PENDING);
     assert!(asker.answers().is_empty());
 
     let begun = Instant::now();
     processes::signal(pid, processes::Signal::KILL);
-    let answers: Vec<_> = asked.into_iter().map(|asked| asker.answer(asked)).collect();
+    let answers: Vec<_> = sent.into_iter().map(|one| asker.answer(one)).collect();
     let took = begun.elapsed();
     println!("{PENDING} requests failed within {took:?} of the death of their agent");
     assert!(took < AT_ONCE, "{took:?}");
@@ -121,13 +121,13 @@ fn the_first_reply_wins_and_nothing_comes_after_it() {
     let fleet = sleepers(&["asker", "eager"], "");
     let (mut asker, mut eager) = (fleet.peer("asker"), fleet.peer("eager"));
     eager.subscribe("rpc.eager");
-    let asked = asker.ask("rpc.eager", &Headers::new(), b"?");
+    let sent = asker.ask("rpc.eager", &Headers::new(), b"?");
     let request = eager.message();
     for reply in ["first", "second", "third"] {
         eager.reply(&request, reply.as_bytes());
     }
     assert_eq!(eager.refusals(), [""; 0], "an answer too many is no crime");
-    assert_eq!(text(&asker.answer(asked)), "first");
+    assert_eq!(text(&asker.answer(sent)), "first");
     assert!(asker.answers().is_empty());
 }
 
@@ -137,7 +137,7 @@ fn a_reply_after_the_deadline_is_dropped() {
     let (mut asker, mut slow) = (fleet.peer("asker"), fleet.peer("slow"));
     slow.subscribe("rpc.slow");
     let (begun, patience) = (Instant::now(), Duration::from_millis(200));
-    let asked = asker.ask("rpc.slow", &deadline_in(patience), b"?");
+    asker.ask("rpc.slow", &deadline_in(patience), b"?");
     let request = slow.message();
     assert!(request.header("Werkpilot-Deadline").is_some(), "it is told how long it has");
     wait_until("the deadline to be over", || begun.elapsed() > patience * 2);
@@ -145,7 +145,7 @@ fn a_reply_after_the_deadline_is_dropped() {
     slow.flush();
     assert!(asker.answers().is_empty());
     // In time it would have come.
-    let again = asker.ask("rpc.slow", &deadline_in(Duration::from_secs(60)), b"?");
+    let again = asker.ask("rpc.slow", &deadline_in(Duration::from_mins(1)), b"?");
     let request = slow.message();
     slow.reply(&request, b"in time");
     assert_eq!(text(&asker.answer(again)), "in time");
@@ -153,7 +153,6 @@ fn a_reply_after_the_deadline_is_dropped() {
     let over = asker.ask("rpc.slow", &deadline_in(Duration::ZERO), b"?");
     assert_eq!(error(&asker.answer(over)).0, 408);
     assert!(slow.messages().is_empty());
-    drop(asked);
 }
 
 #[test]
@@ -176,7 +175,7 @@ fn a_reply_of_another_than_was_asked_is_rejected_and_told() {
     let (mut sales, mut analytics, mut db) = (fleet.peer("sales"), fleet.peer("analytics"), fleet.peer("db"));
     analytics.subscribe("rpc.analytics");
     db.subscribe("helpers");
-    let asked = sales.ask("rpc.analytics", &Headers::new(), b"?");
+    let sent = sales.ask("rpc.analytics", &Headers::new(), b"?");
     let request = analytics.message();
     // It hands the reply subject on, which is not supported.
     analytics.publish("helpers", reply_subject(&request).as_bytes());
@@ -188,7 +187,7 @@ fn a_reply_of_another_than_was_asked_is_rejected_and_told() {
     // The asker waits on, and is answered by the right one.
     assert!(sales.answers().is_empty());
     analytics.reply(&request, b"from the right one");
-    let answer = sales.answer(asked);
+    let answer = sales.answer(sent);
     assert_eq!((text(&answer).as_str(), answer.from()), ("from the right one", Some("analytics")));
 }
 
@@ -202,13 +201,16 @@ fn agents_that_ask_each_other_in_a_circle_time_out_and_are_named() {
     let request = analytics.message();
     // It hands the headers on, as it should.
     let deadline = request.header("Werkpilot-Deadline").expect("a deadline");
-    let nested = Headers::new().with("Werkpilot-Deadline", deadline).with("Werkpilot-Hops", request.header("Werkpilot-Hops").unwrap());
+    let nested = Headers::new()
+        .with("Werkpilot-Deadline", deadline)
+        .with("Werkpilot-Hops", request.header("Werkpilot-Hops").unwrap());
     analytics.ask("rpc.sales", &nested, b"?");
     let nested = sales.message();
     assert_eq!((nested.header("Werkpilot-Hops"), nested.header("Werkpilot-Deadline")), (Some("2"), Some(deadline)));
     wait_until("the event", || !fleet.events("bus.request.circle").is_empty());
     let circles = fleet.events("bus.request.circle");
-    let mut agents: Vec<_> = circles[0]["data"]["agents"].as_array().unwrap().iter().filter_map(|name| name.as_str()).collect();
+    let mut agents: Vec<_> =
+        circles[0]["data"]["agents"].as_array().unwrap().iter().filter_map(|name| name.as_str()).collect();
     agents.sort_unstable();
     assert_eq!((circles.len(), agents), (1, vec!["analytics", "sales"]), "{circles:?}");
     assert!(sales.answers().is_empty() && analytics.answers().is_empty());
@@ -216,24 +218,24 @@ fn agents_that_ask_each_other_in_a_circle_time_out_and_are_named() {
 
 #[test]
 fn a_chain_of_requests_has_sixteen_links_at_most() {
-    let fleet = sleepers(&["ping", "pong"], "");
-    let (mut ping, mut pong) = (fleet.peer("ping"), fleet.peer("pong"));
-    ping.subscribe("rpc.ping");
-    pong.subscribe("rpc.pong");
+    let fleet = sleepers(&["first", "second"], "");
+    let (mut first, mut second) = (fleet.peer("first"), fleet.peer("second"));
+    first.subscribe("rpc.first");
+    second.subscribe("rpc.second");
     let mut hops = Headers::new();
-    let mut asked = ping.ask("rpc.pong", &hops, b"?");
+    let mut sent = first.ask("rpc.second", &hops, b"?");
     for link in 1..=16 {
-        let (asked_one, other) = if link % 2 == 1 { (&mut pong, "rpc.ping") } else { (&mut ping, "rpc.pong") };
+        let (asked_one, other) = if link % 2 == 1 { (&mut second, "rpc.first") } else { (&mut first, "rpc.second") };
         let request = asked_one.message();
         assert_eq!(request.header("Werkpilot-Hops"), Some(link.to_string().as_str()));
         hops = Headers::new().with("Werkpilot-Hops", request.header("Werkpilot-Hops").unwrap());
-        asked = asked_one.ask(other, &hops, b"?");
+        sent = asked_one.ask(other, &hops, b"?");
     }
-    let (code, message) = error(&ping.answer(asked));
+    let (code, message) = error(&first.answer(sent));
     assert!(code == 508 && message.contains("16"), "{code} {message}");
     wait_until("the event", || !fleet.events("bus.request.too_long").is_empty());
-    assert_eq!(fleet.events("bus.request.too_long")[0]["data"], json!({ "from": "ping", "agent": "pong" }));
-    assert!(pong.messages().is_empty());
+    assert_eq!(fleet.events("bus.request.too_long")[0]["data"], json!({ "from": "first", "agent": "second" }));
+    assert!(second.messages().is_empty());
 }
 
 #[test]
@@ -248,16 +250,16 @@ fn the_instances_of_a_service_share_what_it_is_asked() {
     let _workers: Vec<_> = pids
         .iter()
         .map(|pid| {
-            let mut worker = Peer::connect(&fleet.access_of(*pid));
+            let mut worker = Peer::connect(&BusAccess::of(*pid));
             worker.subscribe("rpc.worker.>");
             let pid = pid.to_string();
             worker.answer_with(move |_| pid.clone().into_bytes())
         })
         .collect();
-    let asked: Vec<_> = (0..REQUESTS).map(|_| asker.ask("rpc.worker.run", &Headers::new(), b"?")).collect();
+    let sent: Vec<_> = (0..REQUESTS).map(|_| asker.ask("rpc.worker.run", &Headers::new(), b"?")).collect();
     let mut shares: BTreeMap<String, usize> = BTreeMap::new();
-    for asked in asked {
-        *shares.entry(text(&asker.answer(asked))).or_default() += 1;
+    for one in sent {
+        *shares.entry(text(&asker.answer(one))).or_default() += 1;
     }
     assert_eq!(shares.len(), 3, "{shares:?}");
     assert!(shares.values().all(|share| *share >= REQUESTS / 6), "{shares:?}");
@@ -267,9 +269,10 @@ fn the_instances_of_a_service_share_what_it_is_asked() {
     processes::signal(pids[0], processes::Signal::KILL);
     wait_until("only the others answer", || {
         let answers = (0..20).map(|_| asker.request("rpc.worker.run", b"?"));
-        answers.collect::<Vec<_>>().iter().all(|answer| {
-            answer.answer() == Answer::Given && text(answer) != pids[0].to_string()
-        })
+        answers
+            .collect::<Vec<_>>()
+            .iter()
+            .all(|answer| answer.answer() == Answer::Given && text(answer) != pids[0].to_string())
     });
 }
 
@@ -279,17 +282,17 @@ fn a_reply_that_may_be_kept_answers_the_same_question_again_without_its_agent() 
     let (mut asker, mut other, mut prices) = (fleet.peer("asker"), fleet.peer("other"), fleet.peer("prices"));
     prices.subscribe("rpc.prices");
     let kept = Headers::new().with("Werkpilot-Cache-Ttl", "1h");
-    let asked = asker.ask("rpc.prices", &Headers::new(), b"apples");
+    let sent = asker.ask("rpc.prices", &Headers::new(), b"apples");
     let request = prices.message();
     prices.reply_with(&request, &kept, b"3");
-    assert_eq!(text(&asker.answer(asked)), "3");
+    assert_eq!(text(&asker.answer(sent)), "3");
     assert_eq!(text(&asker.request("rpc.prices", b"apples")), "3");
     assert!(prices.messages().is_empty(), "it was not asked a second time");
     // Another question, and the same of another, are asked.
     for (peer, question) in [(&mut asker, "pears"), (&mut other, "apples")] {
-        let asked = peer.ask("rpc.prices", &Headers::new(), question.as_bytes());
+        let sent = peer.ask("rpc.prices", &Headers::new(), question.as_bytes());
         let request = prices.message();
         prices.reply(&request, b"4");
-        assert_eq!(text(&peer.answer(asked)), "4");
+        assert_eq!(text(&peer.answer(sent)), "4");
     }
 }
