@@ -3,13 +3,15 @@
 
 use std::fmt::Write;
 use std::fs::{self, File};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::processes::{self, Signal};
-use crate::{PATIENCE, setup, wait, wait_for};
+use crate::{PATIENCE, fetch, setup, wait, wait_for};
 
 /// Whose program it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct BusOptions {
     pub max_payload: Option<u32>,
     /// How long a client may be silent before it is asked, in milliseconds.
     pub ping_interval_ms: Option<u32>,
+    /// Whether figures are served over HTTP, on any free port.
+    pub monitor: bool,
 }
 
 /// A bus of its own on a port of its own, which is ended when this is dropped.
@@ -41,6 +45,7 @@ pub struct Bus {
     dir: TempDir,
     child: Option<Child>,
     port: u16,
+    monitor: Option<u16>,
 }
 
 /// How often a bus is started on a port that it had before: another program may have it for a moment.
@@ -53,7 +58,7 @@ impl Bus {
     /// If it does not.
     pub fn start(make: Make, options: BusOptions) -> Self {
         let dir = tempfile::Builder::new().prefix("wp-").tempdir().expect("a temporary folder");
-        let mut bus = Self { make, options, dir, child: None, port: 0 };
+        let mut bus = Self { make, options, dir, child: None, port: 0, monitor: None };
         assert!(bus.launch(), "it ended instead of listening\n{}", bus.log());
         bus
     }
@@ -76,6 +81,16 @@ impl Bus {
     /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What its monitor answers at this path.
+    ///
+    /// # Panics
+    /// If it has none, or there is no JSON.
+    pub fn monitor(&self, path: &str) -> Value {
+        let port = self.monitor.expect("it was started with a monitor");
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("a monitor");
+        fetch(stream, path).expect("an answer").expect(200).json()
     }
 
     /// Its pid.
@@ -141,13 +156,17 @@ impl Bus {
         let log = File::create(self.dir.path().join("log")).expect("a log");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
         let mut child = command.spawn().expect("a bus is started");
-        let port = wait::look(PATIENCE, || match listening_on(&self.log()) {
-            Some(port) => Some(Some(port)),
-            None => child.try_wait().expect("a child of ours").map(|_| None),
+        let ports = wait::look(PATIENCE, || {
+            let log = self.log();
+            // nats-server tells its monitor first, ours the bus.
+            match (listening_on(&log, &CLIENTS), listening_on(&log, &MONITORS)) {
+                (Some(port), monitor) if monitor.is_some() || !self.options.monitor => Some(Some((port, monitor))),
+                _ => child.try_wait().expect("a child of ours").map(|_| None),
+            }
         });
         self.child = Some(child);
-        match port {
-            Some(Some(port)) => self.port = port,
+        match ports {
+            Some(Some((port, monitor))) => (self.port, self.monitor) = (port, monitor),
             Some(None) => self.child = None,
             None => panic!("it neither listens nor ends\n{}", self.log()),
         }
@@ -155,7 +174,7 @@ impl Bus {
     }
 
     fn ours_as_command(&self) -> Command {
-        let BusOptions { user, token, max_payload, ping_interval_ms } = self.options;
+        let BusOptions { user, token, max_payload, ping_interval_ms, monitor } = self.options;
         let mut command = Command::new(setup::built("werkpilot"));
         command.current_dir(self.dir.path()).arg("bus").args(["--listen", &format!("127.0.0.1:{}", self.port)]);
         if let Some((user, password)) = user {
@@ -170,11 +189,14 @@ impl Bus {
         if let Some(ms) = ping_interval_ms {
             command.args(["--ping-interval", &format!("{ms}ms")]);
         }
+        if monitor {
+            command.args(["--monitor", "127.0.0.1:0"]);
+        }
         command
     }
 
     fn theirs_as_command(&self) -> Command {
-        let BusOptions { user, token, max_payload, ping_interval_ms } = self.options;
+        let BusOptions { user, token, max_payload, ping_interval_ms, monitor } = self.options;
         // With -1 it takes any free port. Its grace period is for clusters.
         let port = if self.port == 0 { -1 } else { i32::from(self.port) };
         let mut config = format!("listen: \"127.0.0.1:{port}\"\nlame_duck_grace_period: \"10ms\"\n");
@@ -189,6 +211,9 @@ impl Bus {
         }
         if let Some(ms) = ping_interval_ms {
             let _ = writeln!(config, "ping_interval: \"{ms}ms\"");
+        }
+        if monitor {
+            let _ = writeln!(config, "http: \"127.0.0.1:-1\"");
         }
         fs::write(self.dir.path().join("nats.conf"), config).expect("a configuration");
         let mut command = Command::new(nats_server());
@@ -225,9 +250,12 @@ fn nats_server() -> PathBuf {
     tool("usr/sbin/nats-server")
 }
 
-/// The port in what a bus says once it listens: `bus nats://127.0.0.1:4222` is our line, the other one nats-server's.
-fn listening_on(log: &str) -> Option<u16> {
-    let marks = ["bus nats://127.0.0.1:", "Listening for client connections on 127.0.0.1:"];
+/// Before the port in what a bus says once it listens: the first is our line, the other one nats-server's.
+const CLIENTS: [&str; 2] = ["bus nats://127.0.0.1:", "Listening for client connections on 127.0.0.1:"];
+/// The same for its monitor.
+const MONITORS: [&str; 2] = ["monitor http://127.0.0.1:", "Starting http monitor on 127.0.0.1:"];
+
+fn listening_on(log: &str, marks: &[&str]) -> Option<u16> {
     let whole_lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     let mut ports = whole_lines.filter_map(|line| marks.iter().find_map(|mark| Some(line.split_once(mark)?.1)));
     ports.next()?.trim().parse().ok()

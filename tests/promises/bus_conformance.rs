@@ -5,6 +5,8 @@
 
 #[path = "../conformance/differences.rs"]
 mod differences;
+#[path = "../conformance/monitor.rs"]
+mod monitor;
 #[path = "../conformance/raw/mod.rs"]
 mod raw;
 #[path = "../conformance/rust/mod.rs"]
@@ -57,6 +59,16 @@ fn a_bare_socket_gets_the_same_bytes() {
 #[test]
 fn a_client_that_does_not_answer_is_cut_off_at_the_same_point() {
     compare("silence", raw::silence);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_off_and_the_others_notice_nothing() {
+    compare("slow consumer", raw::slow_consumer);
+}
+
+#[test]
+fn a_monitor_reads_the_same_names_and_figures() {
+    compare("monitor", monitor::play);
 }
 
 #[test]

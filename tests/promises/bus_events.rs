@@ -83,7 +83,7 @@ fn a_job_s_whole_life_comes_in_order_to_those_who_listen() {
     let of = |wanted: &str| events.iter().find(|event| event["type"] == wanted).unwrap();
     assert_eq!(of("dlq.added")["data"]["id"], 1);
     assert_eq!(of("breaker.opened")["data"]["reason"]["code"], "too_many_dead_letters");
-    assert_eq!(of("execution.failed")["data"]["exit"]["code"], 1);
+    assert_eq!(of("execution.failed")["data"]["exit"], serde_json::json!({ "kind": "code", "value": 1 }));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use werkpilot_core::ids::AgentName;
 use werkpilot_core::settings::Settings;
 use werkpilot_core::spec::{AgentSpec, Registry};
+use werkpilot_runtime::bus::InProcess;
 use werkpilot_runtime::{Handle, Loaded, Options, start};
 
 /// What a measuring process printed: name and value.
@@ -63,6 +64,25 @@ pub fn name(text: &str) -> AgentName {
 
 /// Runs a fleet in this process, lets `work` use it, and shuts it down.
 pub fn with_fleet<F: Future<Output = ()>>(agents: Vec<AgentSpec>, settings: Settings, work: impl FnOnce(Handle) -> F) {
+    run(agents, Vec::new(), settings, work);
+}
+
+/// The same with in-process agents.
+pub fn with_residents<F: Future<Output = ()>>(
+    residents: Vec<InProcess>,
+    settings: Settings,
+    work: impl FnOnce(Handle) -> F,
+) {
+    let agents = residents.iter().map(|agent| agent.spec().clone()).collect();
+    run(agents, residents, settings, work);
+}
+
+fn run<F: Future<Output = ()>>(
+    agents: Vec<AgentSpec>,
+    residents: Vec<InProcess>,
+    settings: Settings,
+    work: impl FnOnce(Handle) -> F,
+) {
     werkpilot_process::limits::raise_open_files();
     werkpilot_process::become_subreaper().expect("a subreaper");
     let state = tempfile::tempdir().expect("a temporary folder");
@@ -75,7 +95,7 @@ pub fn with_fleet<F: Future<Output = ()>>(agents: Vec<AgentSpec>, settings: Sett
             state_dir: state.path().to_owned(),
             runtime_dir: state.path().to_owned(),
             bus: Some(std::net::TcpListener::bind("127.0.0.1:0").expect("a free port")),
-            residents: Vec::new(),
+            residents,
             hands: None,
         };
         let handle = start(options).expect("the orchestrator starts");

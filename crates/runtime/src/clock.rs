@@ -2,18 +2,24 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
 use werkpilot_core::time::{Clocks, Moment, Timestamp};
 
 /// Reads the steady and the wall clock together. Steady time counts from the making of the clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: tokio::time::Instant,
+    /// The kernel's steady clock at that time.
+    kernel_start: Duration,
 }
+
+/// The coarse clock goes forward at least so often: a hundred times a second at the least, by the kernel's `CONFIG_HZ`.
+const TICK: Duration = Duration::from_millis(10);
 
 impl Clock {
     /// A clock that starts now. It follows `tokio::time::pause`, so that tests need not wait.
     pub fn start() -> Self {
-        Self { start: tokio::time::Instant::now() }
+        Self { start: tokio::time::Instant::now(), kernel_start: kernel(ClockId::Monotonic) }
     }
 
     /// Both clocks.
@@ -33,6 +39,13 @@ impl Clock {
     /// The steady clock.
     pub fn steady(&self) -> Moment {
         Moment::from_nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// The steady clock as the kernel's last tick left it: never before the true time, and at most two hundredths of a
+    /// second after it. A fifth of the cost. Does not follow `tokio::time::pause`.
+    pub fn coarse(&self) -> Moment {
+        let since = (kernel(ClockId::MonotonicCoarse) + TICK).saturating_sub(self.kernel_start);
+        Moment::from_nanos(since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos()))
     }
 
     /// The wall clock.
@@ -59,4 +72,10 @@ impl Clock {
     pub fn std_instant(&self, moment: Moment) -> Instant {
         self.instant(moment).into_std()
     }
+}
+
+fn kernel(clock: ClockId) -> Duration {
+    let now = clock_gettime(clock);
+    let nanos = u32::try_from(now.tv_nsec).unwrap_or(0);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), nanos)
 }

@@ -118,6 +118,9 @@ struct Page {
     #[serde(default)]
     offset: usize,
     limit: Option<usize>,
+    /// Whether the names of users are wanted: `1` or `true`.
+    #[serde(default)]
+    auth: String,
 }
 
 async fn connz(watched: Data<Watched>, page: web::Query<Page>) -> HttpResponse {
@@ -127,7 +130,9 @@ async fn connz(watched: Data<Watched>, page: web::Query<Page>) -> HttpResponse {
     };
     let limit = page.limit.unwrap_or(PAGE);
     let total = connections.len();
-    let shown: Vec<Value> = connections.iter().skip(page.offset).take(limit).map(connection_json).collect();
+    let with_user = matches!(page.auth.as_str(), "1" | "true");
+    let shown = connections.iter().skip(page.offset).take(limit);
+    let shown: Vec<Value> = shown.map(|connection| connection_json(connection, with_user)).collect();
     HttpResponse::Ok().json(json!({
         "now": werkpilot_runtime::clock::Clock::wall().to_string(),
         "num_connections": shown.len(),
@@ -138,8 +143,8 @@ async fn connz(watched: Data<Watched>, page: web::Query<Page>) -> HttpResponse {
     }))
 }
 
-fn connection_json(connection: &ConnectionView) -> Value {
-    json!({
+fn connection_json(connection: &ConnectionView, with_user: bool) -> Value {
+    let mut shown = json!({
         "cid": connection.number,
         "kind": "Client",
         "type": "nats",
@@ -156,8 +161,11 @@ fn connection_json(connection: &ConnectionView) -> Value {
         "name": connection.name,
         "lang": connection.lang,
         "version": connection.version,
-        "authorized_user": connection.user,
-    })
+    });
+    if with_user && let Some(user) = &connection.user {
+        shown["authorized_user"] = user.as_str().into();
+    }
+    shown
 }
 
 /// As nats-server shows it: `1d2h3m4s`, without the parts in front that are zero.

@@ -167,7 +167,7 @@ impl Prepared {
             Box::pin(async move {
                 let closed = async {
                     if let Some(bus) = bus {
-                        bus.bus.close().await;
+                        bus.close().await;
                     }
                 };
                 tokio::join!(server.stop(), closed);

@@ -6,7 +6,8 @@ mod socket;
 
 use crate::stage::Stage;
 
-pub use moments::silence;
+pub use moments::{silence, slow_consumer};
+pub use socket::Socket;
 
 /// All of it.
 pub fn play(stage: &mut Stage) {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use werkpilot_tests::nats::BusOptions;
+use werkpilot_tests::{PATIENCE, wait_for};
 
 use super::socket::{self, Socket};
 use crate::stage::Stage;
@@ -61,13 +62,17 @@ pub fn between_two(stage: &mut Stage) {
     plain.send(b"PING\r\n");
     plain.read_pongs(1);
     stage.tell("headers for one who takes none", plain.take());
-    // One that leaves without a word is forgotten.
+    // One that leaves without a word is forgotten; nats-server closes its socket a moment before.
     plain.shut();
     plain.read_to_end();
-    full.take();
-    full.send(b"CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\nSUB in 1\r\nPUB a in 0\r\n\r\nPING\r\n");
-    full.read_pongs(1);
-    stage.tell("after the only subscriber has left", full.take());
+    full.send(b"CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\nSUB in 1\r\n");
+    let told = wait_for("a word that nobody listens", PATIENCE, || {
+        full.take();
+        full.send(b"PUB a in 0\r\n\r\nPING\r\n");
+        full.read_pongs(1);
+        Some(full.take()).filter(|told| told != "PONG\r\n")
+    });
+    stage.tell("after the only subscriber has left", told);
 }
 
 /// A client that does not introduce itself.
@@ -114,4 +119,48 @@ pub fn silence(stage: &mut Stage) {
     alive.send(b"PING\r\n");
     alive.read_pongs(1);
     stage.tell("answers to pings", alive.take().replace("PING\r\n", ""));
+}
+
+/// A receiver that does not read, behind senders that do not stop.
+pub fn slow_consumer(stage: &mut Stage) {
+    /// Together well over the 64 MiB that both let wait, and what the kernel holds beside. They are many because
+    /// nats-server lets a sender wait for up to a second per message.
+    const SENDERS: usize = 60;
+    const EACH: usize = 2;
+    const SIZE: usize = 1_048_576;
+    let bus = stage.start(BusOptions { monitor: true, ..BusOptions::default() });
+    let connected = |text: &[u8]| {
+        let mut socket = Socket::open(&bus).0;
+        socket.send(&[CONNECT, text, b"PING\r\n"].concat());
+        socket.read_pongs(1);
+        socket.take();
+        socket
+    };
+    let (mut deaf, mut reader) = (connected(b"SUB noise 1\r\n"), connected(b"SUB noise 1\r\n"));
+    let mut senders: Vec<Socket> = (0..SENDERS).map(|_| connected(b"")).collect();
+    let frame = [format!("PUB noise {SIZE}\r\n").as_bytes(), &vec![b'x'; SIZE], b"\r\n"].concat();
+    let expected = SENDERS * EACH * (SIZE + format!("MSG noise 1 {SIZE}\r\n\r\n").len());
+    let received = std::thread::scope(|scope| {
+        let reading = scope.spawn(|| reader.count_bytes(expected));
+        for sender in &mut senders {
+            scope.spawn(|| sender.send(&[frame.as_slice(); EACH].concat()));
+        }
+        reading.join().expect("a reader")
+    });
+    // A ping of the server may be among it.
+    stage.tell("one that reads gets all", received >= expected);
+    let mut closed = 0;
+    for sender in &mut senders {
+        sender.send(b"PING\r\n");
+        sender.read_pongs(1);
+        closed += usize::from(sender.is_closed());
+    }
+    stage.tell("senders that do not go on", closed);
+    deaf.read_to_end();
+    let said = deaf.take();
+    stage.tell("it is cut off before it has got all", said.len() < expected);
+    stage.tell("its last word", said.rsplit("\r\n").find(|line| line.starts_with("-ERR")));
+    let varz = bus.monitor("/varz");
+    let figures = json!({ "slow_consumers": varz["slow_consumers"], "connections": varz["connections"] });
+    stage.tell("/varz", figures);
 }

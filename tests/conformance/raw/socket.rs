@@ -53,6 +53,16 @@ impl Socket {
         self.read_until(|received| received.windows(6).filter(|window| window == b"PONG\r\n").count() >= count);
     }
 
+    /// Reads so many bytes, or to the end, and forgets them: how many there were.
+    pub fn count_bytes(&mut self, most: usize) -> usize {
+        let mut count = 0;
+        while count < most && !self.closed {
+            self.read_until(|received| !received.is_empty());
+            count += std::mem::take(&mut self.received).len();
+        }
+        count
+    }
+
     /// Reads until the connection is closed.
     pub fn read_to_end(&mut self) {
         self.read_until(|_| false);

@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 
-use super::{fanout, flood, memory, raw, stock};
+use super::{fanout, flood, inside, memory, raw, stock};
 use crate::support::{Figures, figures};
 
 /// The bench's allocator is built as the orchestrator's, one arena that gives everything back at once. Clients get what
@@ -29,6 +29,7 @@ pub fn client(arguments: &[String]) {
         "subscriptions" => memory::subscriptions(address, number(2), number(3)),
         "silent" => memory::silent(address),
         "asker" => memory::asker(address, number(2)),
+        "inside" => inside::inside(),
         other => panic!("there is no client {other}"),
     }
 }

@@ -1,11 +1,12 @@
 //! The bus as its clients see it: `werkpilot bus` beside nats-server, in one run, with the same clients and payloads.
 //!
 //! Every client is a process of its own, nothing is pinned to a core, and the sides take turns. What the servers are
-//! asked for is in the files of this folder, one question each.
+//! asked for is in the files of this folder, one question each. And as in-process agents see it (`inside`).
 
 mod clients;
 mod fanout;
 mod flood;
+mod inside;
 mod memory;
 mod raw;
 mod server;
@@ -23,6 +24,7 @@ const ROUNDS: usize = 5;
 
 /// All questions, against the ratios of the issue.
 pub fn compare(report: &mut Report) {
+    inside::compare(report);
     let Some(peer) = Program::peer() else {
         println!("bus: there is no nats-server on the PATH or in target/tools: the bus is left out (run `make setup`)");
         return;

@@ -2,6 +2,7 @@
 
 use werkpilot_core::time::{Clocks, Moment};
 
+use super::circles::Edge;
 use super::connection::Stage;
 use super::{CloseReason, ConnectionId, Switch};
 use crate::protocol::encode;
@@ -21,6 +22,12 @@ impl Switch {
 
     /// Carries out what is due.
     pub fn on_deadline(&mut self, now: Clocks) {
+        self.on_deadline_among(now, Vec::new(), Vec::new);
+    }
+
+    /// Carries out what is due, where agents inside the process ask each other without the switch: `late` are those of
+    /// them that gave up just now, `waiting` those that wait on. Circles may lead through both kinds.
+    pub fn on_deadline_among(&mut self, now: Clocks, mut late: Vec<Edge>, waiting: impl FnOnce() -> Vec<Edge>) {
         let mut due = Vec::new();
         self.alarms.expired(now.steady, &mut due);
         for (_, alarm) in due {
@@ -29,7 +36,10 @@ impl Switch {
                 Alarm::Ping(id) => self.ping(id, now.steady),
             }
         }
-        self.expire_requests(now);
+        late.extend(self.expire_requests(now));
+        if !late.is_empty() {
+            self.tell_circles(&late, waiting());
+        }
     }
 
     pub(super) fn arm_introduction(&mut self, id: ConnectionId, now: Moment) {
@@ -62,6 +72,7 @@ impl Switch {
 
     fn ping(&mut self, id: ConnectionId, now: Moment) {
         let (interval, most) = (self.settings.ping_interval, self.settings.max_pings_out);
+        self.spare.clear_if_quiet(self.stats.traffic.in_msgs);
         let Some(connection) = self.get_mut(id) else { return };
         if matches!(connection.stage, Stage::Closing(_)) {
             return;

@@ -4,7 +4,7 @@ use hashbrown::{HashMap, HashSet};
 use werkpilot_core::ids::AgentName;
 
 /// Who asks whom.
-type Edge = (AgentName, AgentName);
+pub type Edge = (AgentName, AgentName);
 
 /// The circles that requests given up at the same time are in, each once, as each asking the next. Nested requests carry
 /// the same deadline, so that all of a circle may be given up together: they count as waiting for each other, too.

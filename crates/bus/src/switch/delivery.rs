@@ -193,10 +193,10 @@ impl Switch {
             Sink::Socket(outbox) if connection.wishes.headers && !message.headers.is_empty() => {
                 bytes += message.headers.len();
                 let Message { subject, reply, headers, payload, .. } = *message;
-                encode::message_with_headers(outbox.frames(), subject, sid, reply, &[headers], payload);
+                encode::message_with_headers(outbox.frames(&mut self.spare), subject, sid, reply, &[headers], payload);
             }
             Sink::Socket(outbox) => {
-                encode::message(outbox.frames(), message.subject, sid, message.reply, message.payload);
+                encode::message(outbox.frames(&mut self.spare), message.subject, sid, message.reply, message.payload);
             }
             Sink::Local => {
                 let number = std::str::from_utf8(sid).ok().and_then(|sid| sid.parse().ok());
@@ -219,12 +219,14 @@ impl Switch {
         if let Some(reply) = message.reply.filter(|reply| self.access.is_fleet() && reply.starts_with(b"_INBOX.")) {
             connection.grants.grant(reply, message.now, self.settings.reply_window);
         }
+        self.filled += bytes;
         let backlog = connection.backlog();
         if matches!(connection.sink, Sink::Local) {
-            if let Some(sender) = message.from.and_then(|from| self.get(from)).map(|sender| sender.who.clone())
+            let sender = message.from.and_then(|from| self.get(from));
+            if let Some((who, credential)) = sender.map(|sender| (sender.who.clone(), sender.credential))
                 && let Some(delivery) = self.deliveries.last_mut()
             {
-                delivery.from = sender;
+                (delivery.from, delivery.credential) = (who, credential);
             }
         } else {
             self.mark_dirty(to.slot);

@@ -19,6 +19,7 @@ mod introduction;
 mod outbox;
 mod requests;
 mod settings;
+mod spare;
 mod subscribing;
 mod subscriptions;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use crate::table::{Found, Table};
 
 use alarms::Alarm;
 use answers::Waiter;
+pub use circles::Edge;
 pub use connection::{CloseReason, ConnectionId, Traffic};
 use connection::{Connection, Sink, Stage, Wishes};
 pub use delivery::Delivery;
@@ -48,6 +50,7 @@ pub use outbox::Outbox;
 use requests::{Agents, Pending};
 pub use requests::{Availability, Fact};
 pub use settings::Settings;
+use spare::Spare;
 use subscriptions::{SubscriptionId, Subscriptions};
 pub use view::{ConnectionView, Stats};
 
@@ -61,6 +64,9 @@ pub struct Received {
     pub wanted: usize,
     /// Somebody who got a message of this connection is behind: its sender had better wait a moment.
     pub congested: bool,
+    /// The outboxes hold as much as is good for one turn: what is in them had better be written before the rest of the
+    /// bytes comes again.
+    pub full: bool,
 }
 
 /// The switch. See the module.
@@ -77,6 +83,7 @@ pub struct Switch {
     found: Found<SubscriptionId>,
     stamped: Vec<u8>,
     dirty: Vec<u32>,
+    spare: Spare,
     deliveries: Vec<Delivery>,
     facts: Vec<Fact>,
     alarms: Deadlines<Alarm>,
@@ -89,6 +96,8 @@ pub struct Switch {
     /// Turns from one member of a queue group to the next.
     turn: u64,
     congested: bool,
+    /// Bytes that were put into outboxes in this turn.
+    filled: usize,
     stats: Stats,
 }
 
@@ -112,6 +121,7 @@ impl Switch {
             found: Found::default(),
             stamped: Vec::new(),
             dirty: Vec::new(),
+            spare: Spare::default(),
             deliveries: Vec::new(),
             facts: Vec::new(),
             agents: Agents::default(),
@@ -119,6 +129,7 @@ impl Switch {
             event_listeners: 0,
             turn: 0,
             congested: false,
+            filled: 0,
             stats: Stats::default(),
         }
     }
@@ -197,25 +208,28 @@ impl Switch {
     pub fn receive(&mut self, id: ConnectionId, bytes: &[u8], now: Clocks) -> Received {
         let limits = self.settings.limits();
         let mut consumed = 0;
-        self.congested = false;
+        (self.congested, self.filled) = (false, 0);
         if let Some(connection) = self.get_mut(id) {
             connection.last_heard = now.steady;
         }
         loop {
             if self.closing(id).is_some() || self.get(id).is_none() {
-                return Received { consumed: bytes.len(), wanted: 1, congested: false };
+                return Received { consumed: bytes.len(), wanted: 1, congested: false, full: false };
             }
             let rest = &bytes[consumed..];
             if rest.is_empty() {
-                return Received { consumed, wanted: 1, congested: self.congested };
+                return Received { consumed, wanted: 1, congested: self.congested, full: false };
             }
             match protocol::parse(rest, &limits) {
                 Ok(Parsed::Op { op, length }) => {
                     consumed += length;
                     self.carry_out(id, &op, now);
+                    if self.filled > self.settings.burst {
+                        return Received { consumed, wanted: 1, congested: self.congested, full: true };
+                    }
                 }
                 Ok(Parsed::Incomplete { at_least }) => {
-                    return Received { consumed, wanted: at_least, congested: self.congested };
+                    return Received { consumed, wanted: at_least, congested: self.congested, full: false };
                 }
                 Err(error) => self.fault(id.slot, &error),
             }
@@ -285,7 +299,7 @@ impl Switch {
     fn write(&mut self, slot: u32, frame: impl FnOnce(&mut Vec<u8>)) {
         let connection = &mut self.connections[slot as usize];
         let Some(outbox) = connection.outbox() else { return };
-        frame(outbox.frames());
+        frame(outbox.frames(&mut self.spare));
         let backlog = outbox.len();
         let ends = matches!(connection.stage, Stage::Closing(_));
         self.mark_dirty(slot);
@@ -321,6 +335,17 @@ impl Switch {
     /// What has to be written to a connection.
     pub fn outbox(&mut self, id: ConnectionId) -> Option<&mut Outbox> {
         self.get_mut(id)?.outbox()
+    }
+
+    /// All that there was for a connection is written: the room of its outbox serves the next.
+    pub fn recycle(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id.slot as usize).filter(|connection| connection.id == id)
+        else {
+            return;
+        };
+        if let Some(outbox) = connection.outbox() {
+            outbox.give_back(&mut self.spare);
+        }
     }
 
     /// Why a connection has to be closed, once its outbox is written.
@@ -359,6 +384,9 @@ impl Switch {
         }
         let connection = self.connections.remove(id.slot as usize);
         self.inboxes.release(id);
+        if self.connections.is_empty() {
+            self.spare.clear();
+        }
         if connection.stage != Stage::Introducing {
             self.fail_requests_to(id, &connection.who, now);
         }

@@ -2,10 +2,9 @@
 //!
 //! Invariant: the buffer begins at the border of a frame, so that a receiver that is cut off still gets whole frames.
 
+use super::spare::Spare;
 use crate::protocol::{self, Limits, ParsedServer};
 
-/// Room that an empty outbox keeps for the next burst, bytes: a thousand idle connections keep nothing worth telling.
-const KEPT: usize = 4 * 1_024;
 /// Written bytes are let go of in pieces of this size, so that moving the rest costs little.
 const COMPACTED: usize = 256 * 1_024;
 
@@ -32,9 +31,20 @@ impl Outbox {
         self.len() == 0
     }
 
-    /// The buffer, to append whole frames to.
-    pub fn frames(&mut self) -> &mut Vec<u8> {
+    /// The buffer, to append whole frames to. One without room borrows some.
+    pub fn frames(&mut self, spare: &mut Spare) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes = spare.take();
+        }
         &mut self.bytes
+    }
+
+    /// Gives its room back, if it is empty.
+    pub fn give_back(&mut self, spare: &mut Spare) {
+        if self.is_empty() {
+            self.written = 0;
+            spare.give(std::mem::take(&mut self.bytes));
+        }
     }
 
     /// So many bytes more have been written.
@@ -44,9 +54,6 @@ impl Outbox {
         if self.written == self.bytes.len() {
             self.written = 0;
             self.bytes.clear();
-            if self.bytes.capacity() > KEPT {
-                self.bytes = Vec::new();
-            }
         } else if self.written >= COMPACTED {
             let border = self.border_before_unwritten();
             self.bytes.drain(..border);
@@ -92,7 +99,7 @@ mod tests {
     fn outbox(frames: &[&str]) -> Outbox {
         let mut outbox = Outbox::default();
         for frame in frames {
-            outbox.frames().extend_from_slice(frame.as_bytes());
+            outbox.frames(&mut Spare::default()).extend_from_slice(frame.as_bytes());
         }
         outbox
     }

@@ -11,7 +11,7 @@ use werkpilot_core::status::Status;
 use werkpilot_core::time::{Clocks, Moment, Timestamp};
 
 use super::answers::Waiter;
-use super::circles::circles;
+use super::circles::{Edge, circles};
 use super::delivery::{Message, STAMPED_IN_REQUESTS};
 use super::identity::{REPLY, Topic, Who, topic};
 use super::subscriptions::SubscriptionId;
@@ -89,6 +89,13 @@ pub(super) struct Pending {
     pub reply: Box<[u8]>,
     pub asked_at: Moment,
     pub flight: Option<FlightId>,
+}
+
+impl Pending {
+    /// Who asked whom, among agents.
+    fn edge(&self) -> Option<Edge> {
+        Some((self.asker.agent()?.clone(), self.agent.clone()))
+    }
 }
 
 /// A reply subject through the pending table.
@@ -296,23 +303,25 @@ impl Switch {
         }
     }
 
-    /// Requests whose time is over are forgotten. A circle of those who wait is told.
-    pub(super) fn expire_requests(&mut self, now: Clocks) {
+    /// Requests whose time is over are forgotten. Who asked whom in them.
+    pub(super) fn expire_requests(&mut self, now: Clocks) -> Vec<Edge> {
         let mut due = Vec::new();
         self.pending.expired(now.steady, &mut due);
-        let edge = |pending: &Pending| Some((pending.asker.agent()?.clone(), pending.agent.clone()));
-        let late: Vec<_> = due.iter().filter_map(|(_, late)| edge(late)).collect();
-        if !late.is_empty() {
-            let waiting = self.pending.iter().filter_map(|(_, waiting)| edge(waiting));
-            let circles = circles(&late, waiting);
-            self.facts.extend(circles.into_iter().map(|agents| Fact::Circle { agents }));
-        }
+        let late = due.iter().filter_map(|(_, late)| late.edge()).collect();
         for (_, late) in due {
             self.stats.timeouts += 1;
             if let Some(flight) = late.flight {
                 self.let_waiters_go(Some(flight), 408, "the answer did not come in time");
             }
         }
+        late
+    }
+
+    /// Tells the circles that these are in, among all that wait for each other: here, and, as `waiting`, elsewhere.
+    pub fn tell_circles(&mut self, late: &[Edge], waiting: Vec<Edge>) {
+        let here = self.pending.iter().filter_map(|(_, waiting)| waiting.edge());
+        let circles = circles(late, here.chain(waiting));
+        self.facts.extend(circles.into_iter().map(|agents| Fact::Circle { agents }));
     }
 
     /// All that a connection was asked fails, because it has ended.

@@ -20,6 +20,9 @@ pub struct Settings {
     pub max_backlog: usize,
     /// Bytes that wait for a receiver from which on its senders had better slow down.
     pub congestion: usize,
+    /// Bytes that one turn puts into outboxes before they are written: what stays in the processor's cache is written
+    /// fastest.
+    pub burst: usize,
     /// Connections at a time.
     pub max_connections: usize,
     /// Subscriptions of one connection.
@@ -46,6 +49,7 @@ impl Default for Settings {
             // max_pending of nats-server.
             max_backlog: 64 * 1_024 * 1_024,
             congestion: 1_024 * 1_024,
+            burst: 512 * 1_024,
             max_connections: 65_536,
             max_subscriptions: 1_000_000,
             ping_interval: Duration::from_mins(2),

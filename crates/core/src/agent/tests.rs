@@ -12,7 +12,7 @@ use crate::dispatcher::Grant;
 use crate::exit::{SpawnFailure, SpawnFailureKind};
 use crate::ids::{AgentName, RunId};
 use crate::signal::Signal;
-use crate::spec::{Backoff, JobSpec, Overlap, Program, Ready, ReadyCheck, ServiceSpec};
+use crate::spec::{Backoff, Health, JobSpec, Overlap, Probe, Program, Ready, ReadyCheck, ServiceSpec};
 
 const NOTHING: [&str; 0] = [];
 const SECOND: Duration = Duration::from_secs(1);

@@ -9,227 +9,167 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use actix::dev::RecipientRequest;
-use pin_project_lite::pin_project;
 use tokio::sync::{mpsc, oneshot};
-use werkpilot_bus::deadlines::{Deadlines, Key};
+use werkpilot_bus::deadlines::Key;
 use werkpilot_bus::protocol::{Publish, headers};
-use werkpilot_bus::subject::is_valid_pattern;
-use werkpilot_bus::switch::{Delivery, Fact};
+use werkpilot_bus::switch::{Delivery, Edge};
 use werkpilot_core::ids::AgentName;
 use werkpilot_core::time::Moment;
 
 use super::board::Board;
+use super::callers::Expected;
+use super::life::Tally;
 use super::messenger::Incoming;
 use super::query::{AgentError, Query, RequestError, answer, subject};
-use super::residents::{Found, Tally};
+use super::residents::Found;
 use crate::clock::Clock;
-use crate::supervision;
+
+/// The switch finds out first that a program is late, while those that wait for the asker still do: else circles that
+/// lead through both would not be found.
+const AFTER_THE_SWITCH: Duration = Duration::from_millis(10);
 
 /// Who waits for an actor's answer.
-#[derive(Debug)]
 pub struct Wait {
     waker: Waker,
     from: AgentName,
-    to: AgentName,
+    tally: Rc<Tally>,
 }
 
 impl Wait {
-    /// The time is over.
-    pub fn wake(self, others: &Deadlines<Wait>) -> Option<Fact> {
-        let circle = circle(&self, others);
+    /// Who asked whom.
+    pub fn edge(&self) -> Edge {
+        (self.from.clone(), self.tally.life.agent.clone())
+    }
+
+    /// The time is over. Who asked whom.
+    pub fn give_up(self) -> Edge {
+        let edge = self.edge();
         self.waker.wake();
-        circle.map(|agents| Fact::Circle { agents })
-    }
-}
-
-/// The way back from who was asked to who asked, along those that wait: each agent's first wait is followed.
-fn circle(late: &Wait, others: &Deadlines<Wait>) -> Option<Vec<AgentName>> {
-    let mut way = vec![late.from.clone()];
-    let mut last = late.to.clone();
-    while last != late.from {
-        if way.contains(&last) {
-            return None;
-        }
-        way.push(last.clone());
-        last = others.iter().find(|(_, wait)| wait.from == last).map(|(_, wait)| wait.to.clone())?;
-    }
-    Some(way)
-}
-
-/// A program's answer, once it comes.
-type ProgramAnswer<R> = Pin<Box<dyn Future<Output = Result<R, RequestError>>>>;
-
-pin_project! {
-    /// A question on its way.
-    #[project = AskingProjected]
-    pub enum Asking<Q: Query> {
-        /// To an actor.
-        Actor {
-            #[pin]
-            asking: ToActor<Q>,
-        },
-        /// To a program.
-        Program {
-            asking: ProgramAnswer<Q::Response>,
-        },
-        /// It could not be asked.
-        Failed {
-            error: Option<RequestError>,
-        },
+        edge
     }
 }
 
 /// Asks an agent in the name of another one.
-pub fn ask<Q: Query>(board: &Rc<Board>, from: &AgentName, to: &AgentName, query: Q, timeout: Duration) -> Asking<Q> {
-    match board.residents.recipient::<Q>(to) {
-        Found::Here(recipient, tally) => {
-            let now = board.clock.steady();
-            let asking = ToActor {
-                sent: recipient.send(query),
-                board: board.clone(),
-                tally,
-                asked_at: now,
-                deadline: now + timeout,
-                wait: Place::New(from.clone(), to.clone()),
-            };
-            Asking::Actor { asking }
-        }
-        Found::NotAnswered => {
-            Asking::Failed { error: Some(RequestError::NoResponder(subject(to.as_str(), Q::ENDPOINT))) }
-        }
-        Found::Elsewhere => ask_program::<Q>(board, from, to, &query, timeout),
+pub async fn ask<Q: Query>(
+    board: Rc<Board>,
+    from: &AgentName,
+    to: &AgentName,
+    query: Q,
+    timeout: Duration,
+) -> Result<Q::Response, RequestError> {
+    if board.is_full() {
+        board.suspect_circle(from, to);
+        return Err(RequestError::Overloaded);
     }
+    let (recipient, tally) = match board.residents.find::<Q>(to) {
+        Found::Here(recipient, tally) => (recipient, tally),
+        Found::NotAnswered => return Err(RequestError::NoResponder(subject(to.as_str(), Q::ENDPOINT))),
+        Found::Elsewhere => return Box::pin(ask_program(&board, from, to, query, timeout)).await,
+    };
+    let deadline = board.clock.coarse() + timeout;
+    let asked_at = tally.is_timing().then(|| board.clock.steady());
+    let mut asking = Asking { board: &board, tally: &tally, from, asked_at, deadline, key: None };
+    let mut sent = std::pin::pin!(recipient.send(query));
+    std::future::poll_fn(|task| asking.poll(sent.as_mut(), task)).await
 }
 
-/// Where the asker stands in the table of deadlines.
-enum Place {
-    New(AgentName, AgentName),
-    Taken(Key),
+/// A question that an actor has got.
+struct Asking<'a> {
+    board: &'a Rc<Board>,
+    tally: &'a Rc<Tally>,
+    from: &'a AgentName,
+    /// If it is one of those that are timed.
+    asked_at: Option<Moment>,
+    deadline: Moment,
+    /// The place in the table of deadlines, once it waits.
+    key: Option<Key>,
 }
 
-pin_project! {
-    /// A question to an actor.
-    pub struct ToActor<Q: Query> {
-        #[pin]
-        sent: RecipientRequest<Q>,
-        board: Rc<Board>,
-        tally: Rc<Tally>,
-        asked_at: Moment,
-        deadline: Moment,
-        wait: Place,
-    }
-
-    impl<Q: Query> PinnedDrop for ToActor<Q> {
-        fn drop(this: Pin<&mut Self>) {
-            if let Place::Taken(key) = this.wait {
-                this.board.waits.borrow_mut().cancel(key);
-            }
-        }
-    }
-}
-
-impl<Q: Query> ToActor<Q> {
-    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Result<Q::Response, RequestError>> {
-        let this = self.project();
-        if let Poll::Ready(answer) = this.sent.poll(task) {
-            this.tally.answered(this.board, *this.asked_at);
+impl Asking<'_> {
+    fn poll<Q: Query>(
+        &mut self,
+        sent: Pin<&mut RecipientRequest<Q>>,
+        task: &mut Context<'_>,
+    ) -> Poll<Result<Q::Response, RequestError>> {
+        if let Poll::Ready(answer) = sent.poll(task) {
+            self.tally.answered(self.board, self.asked_at);
             return Poll::Ready(match answer {
                 Ok(Ok(response)) => Ok(response),
-                Ok(Err(error)) => Err(error.into()),
-                // Its mailbox was closed: it has ended, by a panic most likely.
-                Err(_) => Err(AgentError::new(500, ended()).into()),
+                Ok(Err(error)) => {
+                    self.tally.failed(&error);
+                    Err(error.into())
+                }
+                Err(_) => Err(self.board.residents.unanswered(&self.tally.life)),
             });
         }
-        match this.wait {
-            Place::New(from, to) => {
-                let wait = Wait { waker: task.waker().clone(), from: from.clone(), to: to.clone() };
-                let key = this.board.wait(*this.deadline, wait);
-                *this.wait = Place::Taken(key);
-                Poll::Pending
-            }
-            Place::Taken(key) => {
-                let mut waits = this.board.waits.borrow_mut();
-                let Some(wait) = waits.get_mut(*key) else { return Poll::Ready(Err(RequestError::Timeout)) };
-                if !wait.waker.will_wake(task.waker()) {
-                    wait.waker.clone_from(task.waker());
-                }
-                Poll::Pending
-            }
+        let Some(key) = self.key else {
+            let wait = Wait { waker: task.waker().clone(), from: self.from.clone(), tally: self.tally.clone() };
+            self.key = Some(self.board.wait(self.deadline, wait));
+            return Poll::Pending;
+        };
+        let mut waits = self.board.waits.borrow_mut();
+        let Some(wait) = waits.get_mut(key) else { return Poll::Ready(Err(RequestError::Timeout)) };
+        if !wait.waker.will_wake(task.waker()) {
+            wait.waker.clone_from(task.waker());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.board.waits.borrow_mut().cancel(key);
         }
     }
 }
 
-fn ended() -> String {
-    format!("it ended before it answered: {}", supervision::last_panic())
-}
-
-impl<Q: Query> Future for Asking<Q> {
-    type Output = Result<Q::Response, RequestError>;
-
-    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            AskingProjected::Actor { asking } => asking.poll(task),
-            AskingProjected::Program { asking } => asking.as_mut().poll(task),
-            AskingProjected::Failed { error } => Poll::Ready(Err(error.take().unwrap_or(RequestError::Timeout))),
-        }
-    }
-}
-
-fn ask_program<Q: Query>(
+async fn ask_program<Q: Query>(
     board: &Rc<Board>,
     from: &AgentName,
     to: &AgentName,
-    query: &Q,
+    query: Q,
     timeout: Duration,
-) -> Asking<Q> {
-    let payload = match serde_json::to_vec(query) {
-        Ok(payload) => payload,
-        Err(error) => {
-            let text = format!("the question can't be written as JSON: {error}");
-            return Asking::Failed { error: Some(AgentError::new(400, text).into()) };
-        }
-    };
+) -> Result<Q::Response, RequestError> {
+    let unwritable = |error| AgentError::new(400, format!("the question can't be written as JSON: {error}"));
+    let payload = serde_json::to_vec(&query).map_err(unwritable)?;
     let max = board.switch.borrow().settings().max_payload;
     if payload.len() > max {
-        return Asking::Failed { error: Some(RequestError::TooLarge { bytes: payload.len(), max }) };
+        return Err(RequestError::TooLarge { bytes: payload.len(), max });
     }
     let subject = subject(to.as_str(), Q::ENDPOINT);
     let (sender, receiver) = oneshot::channel();
     let caller = board.callers.of(board, from);
-    let number = caller.expect(sender);
-    let reply = caller.inbox(number);
+    let expected = Expected::new(&caller, sender);
+    let reply = expected.inbox();
     let deadline = Clock::wall() + timeout;
     let block = headers::Headers::new().with("Werkpilot-Deadline", &deadline.to_string()).block();
     let publish =
         Publish { subject: subject.as_bytes(), reply: Some(reply.as_bytes()), headers: &block, payload: &payload };
     let now = board.clock.now();
     board.with(|switch| switch.publish(caller.connection(), &publish, now));
-    let asking = Box::pin(async move {
-        let delivered = tokio::time::timeout(timeout, receiver).await;
-        caller.give_up(number);
-        let delivery: Delivery = match delivered {
-            Ok(Ok(delivery)) => delivery,
-            Ok(Err(_)) | Err(_) => return Err(RequestError::Timeout),
-        };
-        answer(&subject, &delivery.headers, &delivery.payload)
-    });
-    Asking::Program { asking }
+    match tokio::time::timeout(timeout + AFTER_THE_SWITCH, receiver).await {
+        Ok(Ok(delivery)) => answer(&subject, &delivery.headers, &delivery.payload),
+        Ok(Err(_)) | Err(_) => Err(RequestError::Timeout),
+    }
 }
 
 /// Publishes in the name of an agent.
 pub fn publish(board: &Rc<Board>, from: &AgentName, subject: &str, payload: &[u8]) {
+    let max = board.switch.borrow().settings().max_payload;
+    if payload.len() > max {
+        let bytes = payload.len();
+        log::warn!(target: "werkpilot", "{from} publishes {bytes} bytes on {subject}, of {max} at most: they are dropped");
+        return;
+    }
     let caller = board.callers.of(board, from);
     let publish = Publish { subject: subject.as_bytes(), reply: None, headers: &[], payload };
     let now = board.clock.now();
     board.with(|switch| switch.publish(caller.connection(), &publish, now));
 }
 
-/// Subscribes in the name of an agent, for as long as somebody receives.
+/// Subscribes in the name of an agent, for as long as somebody receives. The pattern is a valid one.
 pub fn subscribe(board: &Rc<Board>, from: &AgentName, pattern: &str, sender: mpsc::Sender<Incoming>) {
-    if !is_valid_pattern(pattern.as_bytes()) {
-        log::warn!(target: "werkpilot", "{from} wants to subscribe to `{pattern}`, which is no subject");
-        return;
-    }
     let now = board.clock.steady();
     let connection = board.with(|switch| {
         let connection = switch.open_local(werkpilot_bus::switch::Who::Agent(from.clone()), now);

@@ -17,7 +17,8 @@ use actix::prelude::*;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use werkpilot_bus::deadlines::{Deadlines, Key};
-use werkpilot_bus::switch::{CloseReason, ConnectionId, Delivery, Fact, Received, Switch};
+use werkpilot_bus::switch::{CloseReason, ConnectionId, Delivery, Edge, Fact, Received, Switch};
+use werkpilot_core::ids::AgentName;
 use werkpilot_core::time::Moment;
 
 use super::asking::Wait;
@@ -28,6 +29,9 @@ use crate::clock::Clock;
 
 /// Deadlines inside the process are met to this precision.
 const RESOLUTION: Duration = Duration::from_millis(5);
+
+/// To look for a circle among all that wait is not done more often than this.
+const SUSPICION: Duration = Duration::from_secs(1);
 
 /// Takes what is delivered to somebody inside the process.
 pub type Endpoint = Rc<dyn Fn(Delivery)>;
@@ -58,6 +62,9 @@ pub struct Board {
     pub callers: Callers,
     /// Those inside who wait for actors.
     pub waits: RefCell<Deadlines<Wait>>,
+    most_waits: usize,
+    /// When a circle was looked for in vain or not, because too many waited.
+    suspected: Cell<Option<Moment>>,
     /// When the postman wakes up at the latest.
     armed: Cell<Option<Moment>>,
     facts: FactSink,
@@ -75,6 +82,8 @@ impl Board {
     /// A board around a switch. `heard` is kept true while somebody listens to the system's events.
     pub fn new(switch: Switch, clock: Clock, facts: FactSink, heard: Arc<AtomicBool>) -> Self {
         Self {
+            most_waits: switch.settings().max_pending_requests,
+            suspected: Cell::new(None),
             switch: RefCell::new(switch),
             clock,
             sockets: RefCell::default(),
@@ -99,7 +108,16 @@ impl Board {
     /// Takes bytes that came from a connection.
     pub fn receive(&self, id: ConnectionId, bytes: &[u8]) -> Received {
         let now = self.clock.now();
-        self.with(|switch| switch.receive(id, bytes, now))
+        let (mut consumed, mut congested) = (0, false);
+        loop {
+            let received = self.with(|switch| switch.receive(id, &bytes[consumed..], now));
+            consumed += received.consumed;
+            congested |= received.congested;
+            if !received.full {
+                return Received { consumed, congested, ..received };
+            }
+            self.write_all();
+        }
     }
 
     /// Connects a socket with its connection in the switch.
@@ -148,15 +166,29 @@ impl Board {
 
     fn on_deadline(&self) {
         let now = self.clock.now();
-        self.switch.borrow_mut().on_deadline(now);
-        let mut late = Vec::new();
-        self.waits.borrow_mut().expired(now.steady, &mut late);
-        let waits = self.waits.borrow();
-        let facts: Vec<Fact> = late.into_iter().filter_map(|(_, wait)| wait.wake(&waits)).collect();
-        drop(waits);
-        if !facts.is_empty() {
-            self.tell_facts(facts);
+        let mut expired = Vec::new();
+        self.waits.borrow_mut().expired(now.steady, &mut expired);
+        let late = expired.into_iter().map(|(_, wait)| wait.give_up()).collect();
+        self.switch.borrow_mut().on_deadline_among(now, late, || self.waiting());
+    }
+
+    /// Whether as many wait for actors as may.
+    pub fn is_full(&self) -> bool {
+        self.waits.borrow().len() >= self.most_waits
+    }
+
+    /// Too many wait: perhaps because agents ask each other in a circle without end. That is told, now and then.
+    pub fn suspect_circle(&self, from: &AgentName, to: &AgentName) {
+        let now = self.clock.steady();
+        if self.suspected.get().is_none_or(|last| now.since(last) >= SUSPICION) {
+            self.suspected.set(Some(now));
+            self.with(|switch| switch.tell_circles(&[(from.clone(), to.clone())], self.waiting()));
         }
+    }
+
+    /// Who waits for whom among those inside.
+    pub fn waiting(&self) -> Vec<Edge> {
+        self.waits.borrow().iter().map(|(_, wait)| wait.edge()).collect()
     }
 
     /// Writes to one connection as far as its socket takes it.
@@ -166,6 +198,7 @@ impl Board {
         loop {
             let Some(outbox) = switch.outbox(id) else { return };
             if outbox.is_empty() {
+                switch.recycle(id);
                 break;
             }
             match socket.half.try_write(outbox.unwritten()) {
@@ -201,6 +234,11 @@ impl Board {
                 (self.facts)(facts);
             }
         }
+        self.write_all();
+    }
+
+    /// Writes to all connections that have something to be written.
+    fn write_all(&self) {
         loop {
             let next = self.switch.borrow_mut().next_dirty();
             let Some(id) = next else { break };

@@ -62,22 +62,31 @@ impl Caller {
     pub fn connection(&self) -> ConnectionId {
         self.connection
     }
+}
 
-    /// Waits for an answer; the number names it.
-    pub fn expect(&self, sender: oneshot::Sender<Delivery>) -> u64 {
-        let number = self.last.get() + 1;
-        self.last.set(number);
-        self.waiting.borrow_mut().insert(number, sender);
-        number
+/// An answer that is waited for until this is dropped.
+pub struct Expected<'a> {
+    caller: &'a Caller,
+    number: u64,
+}
+
+impl<'a> Expected<'a> {
+    /// An answer that goes there.
+    pub fn new(caller: &'a Caller, sender: oneshot::Sender<Delivery>) -> Self {
+        let number = caller.last.get() + 1;
+        caller.last.set(number);
+        caller.waiting.borrow_mut().insert(number, sender);
+        Self { caller, number }
     }
 
-    /// Where the answer of this number is expected.
-    pub fn inbox(&self, number: u64) -> String {
-        format!("_INBOX.{}.{number}", self.token)
+    /// Where it is expected.
+    pub fn inbox(&self) -> String {
+        format!("_INBOX.{}.{}", self.caller.token, self.number)
     }
+}
 
-    /// Waits no longer.
-    pub fn give_up(&self, number: u64) {
-        self.waiting.borrow_mut().remove(&number);
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        self.caller.waiting.borrow_mut().remove(&self.number);
     }
 }

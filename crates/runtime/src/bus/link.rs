@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 use werkpilot_bus::switch::{Availability, Fact};
 use werkpilot_core::agent::{Event as ToAgent, ProcessEnd, ProcessKey};
 use werkpilot_core::dispatcher::{Admission, Request};
 use werkpilot_core::event::{End, Event, Recorded};
 use werkpilot_core::exit::Exit;
 use werkpilot_core::ids::{AgentIndex, AgentName, RunId};
+use werkpilot_core::reason::Reason;
 use werkpilot_core::time::Moment;
 use werkpilot_core::trigger::Trigger;
 
@@ -34,6 +36,8 @@ const GATHERED: Duration = Duration::from_millis(2);
 const WAITING: usize = 10_000;
 /// Starting an actor takes microseconds; more than this means that the bus hangs.
 const STARTING: Duration = Duration::from_secs(5);
+/// The ends of executions come milliseconds after those of their programs; whoever waits longer is told that there is no end.
+const LAST: Duration = Duration::from_millis(500);
 /// Executions whose answer somebody waits for.
 const ANSWERS: usize = 10_000;
 
@@ -92,6 +96,11 @@ pub struct LaunchResident {
     pub agent: AgentName,
 }
 
+/// The bus is about to be closed. Answers when all who wait for an execution have been answered.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct TellLast;
+
 /// The actor of an in-process agent has ended.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -117,6 +126,8 @@ pub struct BusLink {
     /// Agents that the bus was told of.
     told: BTreeSet<AgentName>,
     awaited: HashMap<RunId, Awaited>,
+    /// Wants to know when nobody is awaited any more.
+    leaving: Option<oneshot::Sender<()>>,
     /// In-process agents that run: by the host's key, with when they were started.
     residents: HashMap<u64, (ProcessKey, Moment)>,
     _notice: ExitNotice,
@@ -133,6 +144,7 @@ impl BusLink {
             gathering: false,
             told: BTreeSet::new(),
             awaited: HashMap::new(),
+            leaving: None,
             residents: HashMap::new(),
             _notice: notice,
         }
@@ -140,11 +152,11 @@ impl BusLink {
 
     fn gather(&mut self, ctx: &mut Context<Self>) {
         if !std::mem::replace(&mut self.gathering, true) {
-            ctx.run_later(GATHERED, Self::pass_on);
+            ctx.run_later(GATHERED, |this, _| this.pass_on());
         }
     }
 
-    fn pass_on(&mut self, _: &mut Context<Self>) {
+    fn pass_on(&mut self) {
         self.gathering = false;
         let Some(side) = &self.house.bus else { return };
         let changed = std::mem::take(&mut self.changed);
@@ -204,10 +216,19 @@ impl BusLink {
         let admitted = queue.send(Admit(request)).into_actor(self);
         ctx.spawn(admitted.map(move |admission, this, _| match admission {
             Ok(Admission::Accepted(run)) => this.await_end(run, reply),
-            Ok(Admission::Skipped(_, reason)) => this.answer(reply, Err((409, format!("skipped: {reason}")))),
+            Ok(Admission::Skipped(_, reason)) => {
+                let error = this.why_skipped(agent, &reason);
+                this.answer(reply, Err(error));
+            }
             Ok(Admission::Refused(_, reason)) => this.answer(reply, Err((503, format!("refused: {reason}")))),
             Err(_) => this.answer(reply, Err((503, "the queue died; try again".to_owned()))),
         }));
+    }
+
+    /// Who is disabled is unavailable, and answers as it does to a request by its name.
+    fn why_skipped(&self, agent: AgentIndex, reason: &Reason) -> (u16, String) {
+        let status = self.house.dispatcher.borrow().status(agent);
+        if status.is_disabled() { (503, format!("{status}: {reason}")) } else { (409, format!("skipped: {reason}")) }
     }
 
     fn await_end(&mut self, run: RunId, reply: Option<ReplyTo>) {
@@ -237,6 +258,16 @@ impl BusLink {
             End::Failed | End::Lost => Err((500, why())),
         };
         self.answer(Some(to), answer);
+        self.tell_if_none_waits();
+    }
+
+    fn tell_if_none_waits(&mut self) {
+        if self.awaited.is_empty()
+            && let Some(leaving) = self.leaving.take()
+        {
+            // Who asked may have given up.
+            let _ = leaving.send(());
+        }
     }
 
     fn answer(&self, to: Option<ReplyTo>, answer: Result<Vec<u8>, (u16, String)>) {
@@ -338,6 +369,22 @@ impl Handler<ProcessGone> for BusLink {
         if let Some(side) = self.house.bus.as_ref().filter(|side| side.credentials.revoke(key)) {
             side.bus.post().tell(Revoke(key));
         }
+    }
+}
+
+impl Handler<TellLast> for BusLink {
+    type Result = ResponseActFuture<Self, ()>;
+    fn handle(&mut self, _: TellLast, _: &mut Self::Context) -> Self::Result {
+        let (leaving, all_told) = oneshot::channel();
+        self.leaving = Some(leaving);
+        self.tell_if_none_waits();
+        let told = tokio::time::timeout(LAST, all_told).into_actor(self);
+        Box::pin(told.map(|_, this, _| {
+            for (_, Awaited { to, .. }) in std::mem::take(&mut this.awaited) {
+                this.answer(Some(to), Err((503, "the orchestrator goes down".to_owned())));
+            }
+            this.pass_on();
+        }))
     }
 }
 

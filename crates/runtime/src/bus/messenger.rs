@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::{mpsc, oneshot};
+use werkpilot_bus::subject::{is_publishable, is_valid_pattern};
 use werkpilot_core::ids::AgentName;
 
 use super::actor::BusActor;
-use super::asking::{self, Asking};
+use super::asking;
 use super::board::Board;
-use super::query::{Query, RequestError};
+use super::query::{AgentError, Query, RequestError};
 use crate::post::Post;
 
 thread_local! {
@@ -64,10 +65,11 @@ impl Messenger {
         HERE.with_borrow_mut(|here| *here = Some((self.post.clone(), board.clone())));
     }
 
-    fn here<R>(&self, with: impl FnOnce(&Rc<Board>) -> R) -> Option<R> {
+    /// The board, if this is its thread.
+    fn here(&self) -> Option<Rc<Board>> {
         HERE.with_borrow(|here| {
             let (post, board) = here.as_ref()?;
-            post.is_same(&self.post).then(|| with(board))
+            post.is_same(&self.post).then(|| board.clone())
         })
     }
 
@@ -82,32 +84,29 @@ impl Messenger {
         query: Q,
         timeout: Duration,
     ) -> Result<Q::Response, RequestError> {
-        // The question moves only into one of the two.
-        let mut query = Some(query);
-        let asked = self.here(|board| query.take().map(|query| asking::ask(board, from, to, query, timeout)));
-        if let Some(Some(asking)) = asked {
-            return asking.await;
+        if let Some(board) = self.here() {
+            return asking::ask(board, from, to, query, timeout).await;
         }
-        let Some(query) = query else { return Err(gone()) };
         let (sender, receiver) = oneshot::channel();
         let (from, to) = (from.clone(), to.clone());
         let work = Box::new(move |board: &Rc<Board>| {
-            let asking: Asking<Q> = asking::ask(board, &from, &to, query, timeout);
+            let board = board.clone();
             actix::spawn(async move {
+                let answer = asking::ask(board, &from, &to, query, timeout).await;
                 // Who asked may have given up.
-                let _ = sender.send(asking.await);
+                let _ = sender.send(answer);
             });
         });
-        let Some(bus) = self.post.addr() else { return Err(gone()) };
-        bus.try_send(OnBoard(work)).map_err(|_| RequestError::Overloaded)?;
+        self.send_over(work)?;
         receiver.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// Publishes, in the name of an agent.
+    /// Publishes, in the name of an agent. What is larger than a message may be is dropped, with a line in the log.
     ///
     /// # Errors
-    /// [`RequestError::TooLarge`], [`RequestError::Overloaded`], or that the bus is gone.
+    /// [`RequestError::Agent`] with code 400 if that is no subject, [`RequestError::Overloaded`], or that the bus is gone.
     pub fn publish(&self, from: &AgentName, subject: &str, payload: Vec<u8>) -> Result<(), RequestError> {
+        check(subject, is_publishable)?;
         let (from, subject) = (from.clone(), subject.to_owned());
         self.on_board(move |board| asking::publish(board, &from, &subject, &payload))
     }
@@ -118,6 +117,7 @@ impl Messenger {
     /// # Errors
     /// As [`Self::publish`].
     pub fn subscribe(&self, from: &AgentName, pattern: &str) -> Result<mpsc::Receiver<Incoming>, RequestError> {
+        check(pattern, is_valid_pattern)?;
         let (sender, receiver) = mpsc::channel(SUBSCRIBED);
         let (from, pattern) = (from.clone(), pattern.to_owned());
         self.on_board(move |board| asking::subscribe(board, &from, &pattern, sender))?;
@@ -125,16 +125,25 @@ impl Messenger {
     }
 
     fn on_board(&self, work: impl FnOnce(&Rc<Board>) + Send + 'static) -> Result<(), RequestError> {
-        let mut work = Some(work);
-        let done = self.here(|board| work.take().map(|work| work(board)));
-        match (done, work, self.post.addr()) {
-            (Some(_), _, _) => Ok(()),
-            (None, Some(work), Some(bus)) => {
-                bus.try_send(OnBoard(Box::new(work))).map_err(|_| RequestError::Overloaded)
-            }
-            _ => Err(gone()),
+        match self.here() {
+            Some(board) => work(&board),
+            None => self.send_over(Box::new(work))?,
         }
+        Ok(())
     }
+
+    fn send_over(&self, work: Work) -> Result<(), RequestError> {
+        let bus = self.post.addr().ok_or_else(gone)?;
+        bus.try_send(OnBoard(work)).map_err(|refused| match refused {
+            SendError::Full(_) => RequestError::Overloaded,
+            SendError::Closed(_) => gone(),
+        })
+    }
+}
+
+fn check(subject: &str, is_good: fn(&[u8]) -> bool) -> Result<(), RequestError> {
+    let error = || AgentError::new(400, format!("`{subject}` is no subject"));
+    is_good(subject.as_bytes()).then_some(()).ok_or_else(|| error().into())
 }
 
 fn gone() -> RequestError {

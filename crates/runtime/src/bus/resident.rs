@@ -14,14 +14,16 @@ use crate::supervision;
 
 /// Hands a JSON question to an actor; the answer is JSON, too.
 pub(super) type JsonHandler = Rc<dyn Fn(&[u8]) -> JsonAnswer>;
-/// An answer that is on its way.
-pub(super) type JsonAnswer = std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, AgentError>>>>;
+/// An answer that is on its way. It does not come if the actor ends.
+pub(super) type JsonAnswer = std::pin::Pin<Box<dyn Future<Output = Result<Answered, MailboxError>>>>;
+/// JSON, or why there is none.
+pub(super) type Answered = Result<Vec<u8>, AgentError>;
 
 /// One question that an actor answers.
 pub(super) struct Route {
     pub query: TypeId,
     /// A `Recipient<Q>`.
-    pub recipient: Box<dyn Any>,
+    pub recipient: Rc<dyn Any>,
     pub endpoint: &'static str,
     pub json: JsonHandler,
 }
@@ -137,7 +139,7 @@ impl<A: Actor<Context = Context<A>>> InProcessBuilder<A> {
             let recipient = actor.clone().recipient::<Q>();
             Route {
                 query: TypeId::of::<Q>(),
-                recipient: Box::new(recipient.clone()),
+                recipient: Rc::new(recipient.clone()),
                 endpoint: Q::ENDPOINT,
                 json: Rc::new(move |payload| json_answer(&recipient, payload)),
             }
@@ -197,6 +199,8 @@ impl<A: Actor<Context = Context<A>>> InProcessBuilder<A> {
         let make: Make = Box::new(move |messenger, guard| {
             let (stop, stopped) = oneshot::channel();
             let addr = A::create(|ctx| {
+                // What waits for it is bounded where it is asked.
+                ctx.set_mailbox_capacity(0);
                 ctx.spawn(Leash { stop: stopped, _guard: guard });
                 make(messenger)
             });
@@ -213,14 +217,12 @@ fn json_answer<Q: Query>(recipient: &Recipient<Q>, payload: &[u8]) -> JsonAnswer
         Ok(question) => question,
         Err(error) => {
             let error = AgentError::new(400, format!("the question is not what is expected: {error}"));
-            return Box::pin(async { Err(error) });
+            return Box::pin(async { Ok(Err(error)) });
         }
     };
     let sent = recipient.send(question);
     Box::pin(async move {
-        let ended = |_| AgentError::new(500, format!("it ended before it answered: {}", supervision::last_panic()));
-        let response = sent.await.map_err(ended)??;
         let unwritable = |error| AgentError::new(500, format!("its answer can't be written as JSON: {error}"));
-        serde_json::to_vec(&response).map_err(unwritable)
+        Ok(sent.await?.and_then(|response| serde_json::to_vec(&response).map_err(unwritable)))
     })
 }

@@ -3,6 +3,7 @@
 //! Invariant: its connection in the switch lives exactly as long as this actor.
 
 use std::cell::RefCell;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
@@ -11,19 +12,22 @@ use std::time::Duration;
 use actix::fut::ActorFuture;
 use actix::prelude::*;
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::time::Sleep;
 use werkpilot_bus::switch::{CloseReason, ConnectionId};
 
 use super::board::Board;
 
 /// Bytes that are taken in one turn: some hundred small messages, so that nobody else waits long for a sender that
 /// never stops.
-const TURN: usize = 32 * 1_024;
+const TURN: usize = 64 * 1_024;
 /// How long a sender pauses whose receivers are behind. nats-server stalls for 2 to 10 ms.
 const PAUSE: Duration = Duration::from_millis(2);
 /// A connection that is to be closed has this time to take what is left for it.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// Until its turn comes again: the others', and what the sockets of the others have; or those that are behind.
+type Pause = Pin<Box<dyn Future<Output = ()>>>;
 
 thread_local! {
     /// What is read goes here first, for all connections of the arbiter: an idle one holds no buffer.
@@ -45,11 +49,12 @@ pub struct Session {
     board: Rc<Board>,
     id: ConnectionId,
     read: OwnedReadHalf,
-    /// The beginning of a frame that has not come whole yet.
+    /// The beginning of a frame that has not come whole yet; shorter than `wanted`.
     rest: Vec<u8>,
     /// So many bytes make the next call worthwhile.
     wanted: usize,
-    pause: Option<Pin<Box<Sleep>>>,
+    /// What it waits for before it reads on.
+    pause: Option<Pause>,
 }
 
 impl Session {
@@ -59,34 +64,56 @@ impl Session {
     }
 
     /// Reads once. `Ready` with how many bytes came; 0 is the end.
-    fn poll_read(&mut self, task: &mut TaskContext<'_>) -> Poll<std::io::Result<usize>> {
-        if self.rest.is_empty() {
-            return SCRATCH.with_borrow_mut(|scratch| {
-                let mut buffer = ReadBuf::new(scratch);
-                std::task::ready!(Pin::new(&mut self.read).poll_read(task, &mut buffer))?;
-                let read = buffer.filled().len();
-                self.feed(buffer.filled());
-                Poll::Ready(Ok(read))
-            });
+    fn poll_read(&mut self, task: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
+        if self.wanted > TURN {
+            return self.poll_read_large(task);
         }
-        let have = self.rest.len();
-        self.rest.resize(have + TURN.max(self.wanted.saturating_sub(have)), 0);
-        let mut buffer = ReadBuf::new(&mut self.rest[have..]);
-        let polled = Pin::new(&mut self.read).poll_read(task, &mut buffer);
-        let read = buffer.filled().len();
-        self.rest.truncate(have + read);
-        std::task::ready!(polled)?;
-        if self.rest.len() >= self.wanted {
-            let bytes = std::mem::take(&mut self.rest);
-            self.feed(&bytes);
+        SCRATCH.with_borrow_mut(|scratch| {
+            let have = self.rest.len();
+            scratch[..have].copy_from_slice(&self.rest);
+            let mut buffer = ReadBuf::new(scratch);
+            buffer.set_filled(have);
+            std::task::ready!(Pin::new(&mut self.read).poll_read(task, &mut buffer))?;
+            let filled = buffer.filled();
+            self.rest.clear();
+            if filled.len() == TURN {
+                self.pause = Some(Box::pin(tokio::task::yield_now()));
+            }
+            self.feed(filled);
+            Poll::Ready(Ok(filled.len() - have))
+        })
+    }
+
+    /// The same for a frame that does not fit into the scratch buffer.
+    fn poll_read_large(&mut self, task: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
+        self.rest.reserve(self.wanted - self.rest.len());
+        let stream: &TcpStream = self.read.as_ref();
+        loop {
+            std::task::ready!(stream.poll_read_ready(task))?;
+            match stream.try_read_buf(&mut self.rest) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => {
+                    if self.rest.len() >= self.wanted {
+                        let bytes = std::mem::take(&mut self.rest);
+                        self.pause = Some(Box::pin(tokio::task::yield_now()));
+                        self.feed(&bytes);
+                    }
+                    return Poll::Ready(read);
+                }
+            }
         }
-        Poll::Ready(Ok(read))
     }
 
     fn feed(&mut self, bytes: &[u8]) {
         let received = self.board.receive(self.id, bytes);
         self.wanted = received.wanted;
-        self.rest.extend_from_slice(&bytes[received.consumed..]);
+        let rest = &bytes[received.consumed..];
+        if rest.is_empty() {
+            // An idle connection holds no buffer.
+            self.rest = Vec::new();
+        } else {
+            self.rest.extend_from_slice(rest);
+        }
         if received.congested {
             self.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
         }
@@ -105,19 +132,14 @@ impl ActorFuture<Session> for ReadLoop {
         ctx: &mut Context<Session>,
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
-        if let Some(pause) = &mut session.pause {
-            std::task::ready!(pause.as_mut().poll(task));
-            session.pause = None;
-        }
-        match std::task::ready!(session.poll_read(task)) {
-            Ok(0) | Err(_) => {
-                ctx.stop();
-                Poll::Ready(())
+        loop {
+            if let Some(pause) = &mut session.pause {
+                std::task::ready!(pause.as_mut().poll(task));
+                session.pause = None;
             }
-            Ok(_) => {
-                // The next turn comes after everybody else's.
-                task.waker().wake_by_ref();
-                Poll::Pending
+            if let Ok(0) | Err(_) = std::task::ready!(session.poll_read(task)) {
+                ctx.stop();
+                return Poll::Ready(());
             }
         }
     }

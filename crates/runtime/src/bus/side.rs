@@ -3,17 +3,21 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use werkpilot_bus::switch::{Access, Settings};
 use werkpilot_core::ids::AgentName;
 use werkpilot_core::settings;
 
 use super::credentials::{Credentials, OPERATOR};
-use super::link::{BusFacts, BusLink, ResidentEnded, TriggeredBy};
+use super::link::{BusFacts, BusLink, ResidentEnded, TellLast, TriggeredBy};
 use super::resident::InProcess;
 use super::start::{Bus, BusOptions, BusStartError, FleetOptions};
 use crate::clock::Clock;
 use crate::post::Post;
+
+/// The link tells its last answers within half a second; it hangs if that takes longer than this.
+const LAST: Duration = Duration::from_secs(1);
 
 /// The fleet's side of its bus.
 #[derive(Clone, Debug)]
@@ -26,6 +30,7 @@ pub struct BusSide {
     pub heard: Arc<AtomicBool>,
     /// Bytes of a message at most.
     pub max_payload: usize,
+    link: Post<BusLink>,
 }
 
 /// How an operator's tools reach a bus.
@@ -75,12 +80,19 @@ impl BusSide {
             }),
             heard: heard.clone(),
         })?;
-        Ok(Self { bus, credentials, heard, max_payload })
+        Ok(Self { bus, credentials, heard, max_payload, link: link.clone() })
     }
 
     /// Whether somebody listens to the system's events.
     pub fn is_heard(&self) -> bool {
         self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Closes the bus, once all who wait for executions have their answers. What runs has to have been ended before.
+    pub async fn close(&self) {
+        // A link that does not answer has nothing more to tell.
+        let _ = self.link.ask(TellLast, LAST).await;
+        self.bus.close().await;
     }
 
     /// Where clients connect.

@@ -156,7 +156,12 @@ impl Guardian {
             let sink = Box::new(move |triggered| triggers(triggered));
             Desk::new(board.clone(), sink, messenger, Rc::new(move |key, panicked| ends(key, panicked)))
         });
-        Self { board, desk, listener, post, intensity: Intensity::default() }.start();
+        // The post is filled before anybody is told that there is a bus: what the fleet says at once would be lost.
+        Self::create(|ctx| {
+            let mut guardian = Self { board, desk, listener, post, intensity: Intensity::default() };
+            guardian.raise(ctx);
+            guardian
+        });
         Ok(())
     }
 
@@ -169,10 +174,6 @@ impl Guardian {
 
 impl Actor for Guardian {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        self.raise(ctx);
-    }
 }
 
 impl Handler<ActorGone> for Guardian {
@@ -186,5 +187,28 @@ impl Handler<ActorGone> for Guardian {
             }
             None => log::error!(target: "werkpilot", "the bus actor died too often and stays down: {why}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bus_that_was_started_hears_what_it_is_told_at_once() {
+        System::new().block_on(async {
+            for _ in 0..20 {
+                let bus = Bus::start(BusOptions {
+                    listener: TcpListener::bind("127.0.0.1:0").unwrap(),
+                    access: Access::Open,
+                    settings: Settings::default(),
+                    clock: Clock::start(),
+                    facts: Arc::new(|_| {}),
+                    fleet: None,
+                    heard: Arc::default(),
+                });
+                assert!(bus.unwrap().post().addr().is_some(), "what is told now would be lost");
+            }
+        });
     }
 }

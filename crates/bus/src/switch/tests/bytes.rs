@@ -14,6 +14,7 @@ const SETTINGS: Settings = Settings {
     max_pending_requests: 10,
     max_backlog: 2_000,
     congestion: 1_000,
+    burst: 150,
     max_connections: 10,
     max_subscriptions: 10,
     cache: CacheLimits { entries: 10, bytes: 10_000 },

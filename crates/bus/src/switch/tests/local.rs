@@ -1,6 +1,6 @@
 //! Somebody inside the process: agents that are actors, and the system itself.
 
-use super::world::{World, name};
+use super::world::{World, credential, name};
 use crate::switch::{ConnectionId, Delivery, Who};
 
 fn inside(world: &mut World, agent: &str) -> ConnectionId {
@@ -21,6 +21,7 @@ fn what_is_for_somebody_inside_comes_as_a_value() {
     world.publish_with(sales, "orders.new _INBOX.x.1", &[("Color", "red"), ("Werkpilot-From", "boss")], "1");
     let delivery = one(&mut world);
     assert_eq!((delivery.to, delivery.subscription, &delivery.from), (db, 7, &Who::Agent(name("sales"))));
+    assert_eq!(delivery.credential, credential("sales#1"), "which process of the agent it was");
     assert_eq!((&*delivery.subject, delivery.reply.as_deref()), (&b"orders.new"[..], Some(&b"_INBOX.x.1"[..])));
     assert_eq!(&*delivery.headers, b"NATS/1.0\r\nWerkpilot-From: sales\r\nColor: red\r\n\r\n");
     assert_eq!(delivery.payload, b"1");

@@ -122,7 +122,15 @@ impl World {
     }
 
     pub fn bytes(&mut self, id: ConnectionId, bytes: &[u8]) -> Received {
-        self.switch.receive(id, bytes, self.now)
+        let (mut consumed, mut congested) = (0, false);
+        loop {
+            let received = self.switch.receive(id, &bytes[consumed..], self.now);
+            consumed += received.consumed;
+            congested |= received.congested;
+            if !received.full {
+                return Received { consumed, congested, ..received };
+            }
+        }
     }
 
     pub fn send(&mut self, id: ConnectionId, frames: &str) {

@@ -287,7 +287,7 @@ impl Service {
         let process = alive.process;
         out.push(Action::Emit(Fact::AgentReady { agent: core.spec.name.clone(), instance: number, after }));
         let watched = spec.health.as_ref().map(|health| &health.probe);
-        if matches!(watched, Some(Probe::Http(_) | Probe::Tcp(_) | Probe::Exec(_))) {
+        if matches!(watched, Some(Probe::Http(_) | Probe::Tcp(_) | Probe::Exec(_) | Probe::Bus)) {
             out.push(Action::WatchHealth { process });
         }
         if !self.settled && self.instances.iter().all(|instance| instance.status() == Status::Running) {

@@ -55,6 +55,20 @@ fn readiness_has_many_forms(#[case] check: ReadyCheck, #[case] answer: &[&str], 
     assert_eq!(bench.agent.next_deadline().map(|at| at.since(bench.now.steady)), deadline);
 }
 
+#[rstest]
+#[case::http(Probe::Http("http://h/".to_owned()), true)]
+#[case::tcp(Probe::Tcp("h:1".to_owned()), true)]
+#[case::exec(Probe::Exec(vec!["true".to_owned()]), true)]
+#[case::bus(Probe::Bus, true)]
+#[case::watchdog(Probe::Notify, false)]
+fn who_is_ready_is_watched_unless_it_has_to_speak_up_itself(#[case] probe: Probe, #[case] watched: bool) {
+    let health = Health { probe, interval: SECOND, timeout: SECOND, failures: 3 };
+    let mut bench = Bench::new(service(|_, service| service.health = Some(health)));
+    bench.grant_instance(0);
+    bench.started(1);
+    assert_eq!(bench.ready(1).contains(&"watch health 1".to_owned()), watched);
+}
+
 #[test]
 fn ready_after_a_time_is_ready_then_even_if_the_time_out_is_shorter() {
     let long = Ready { check: ReadyCheck::After(60 * SECOND), timeout: 30 * SECOND };

@@ -1,0 +1,182 @@
+//! What the writer is told to keep.
+//!
+//! A batch of changes is kept whole or not at all. Changes name rows, never SQL; a change that does not fit what is
+//! there is a [`crate::Conflict`] and takes its whole batch back, but no other one of the same commit.
+
+use std::time::Duration;
+
+use werkpilot_core::event::End;
+use werkpilot_core::exit::Exit;
+use werkpilot_core::ids::{AgentName, RunId};
+use werkpilot_core::time::Timestamp;
+
+use crate::row::Json;
+use crate::row::agent::{AgentState, SchedulePosition};
+use crate::row::event::EventRow;
+use crate::row::execution::{ExecutionRow, ProcessMark, Why};
+use crate::row::figures::{DigestRow, ScoreRow};
+use crate::row::letter::LetterRow;
+use crate::row::trigger::TriggerRow;
+
+/// One change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Takes in a durable trigger. Conflict: its run id is known, as a trigger or as an execution.
+    AcceptTrigger(Box<TriggerRow>),
+    /// Forgets a durable trigger, if it is there.
+    DropTrigger(RunId),
+    /// Takes in an execution, with or without an end. Conflict: its run id is known.
+    InsertExecution(Box<ExecutionRow>),
+    /// An attempt was started. Conflict: the execution is not there or has ended.
+    StartExecution(ExecutionStart),
+    /// An execution has its end; its durable trigger is done with, unless it is to be kept. Conflict: it is not there or
+    /// has ended.
+    EndExecution(Box<ExecutionEnd>),
+    /// The state of an agent; replaces the one before.
+    PutAgent(Box<AgentState>),
+    /// The position of a schedule; replaces the one before.
+    PutSchedule(SchedulePosition),
+    /// Forgets state, positions and samples of an agent that was taken out of the registry. History stays.
+    ForgetAgent(AgentName),
+    /// Takes in an event.
+    AddEvent(Box<EventRow>),
+    /// A successful execution took so long.
+    AddSample {
+        /// Whose.
+        agent: AgentName,
+        /// How long.
+        duration: Duration,
+    },
+    /// The digest of a slot; replaces the one before.
+    PutDigest(Box<DigestRow>),
+    /// Forgets digests whose slot began before.
+    DropDigests {
+        /// `minute`, `hour` or `day`.
+        slot: String,
+        /// Slots that began earlier go.
+        before: Timestamp,
+    },
+    /// The score of a day; replaces the one before.
+    PutScore(Box<ScoreRow>),
+    /// Takes in a dead letter. Conflict: its id was used before.
+    AddLetter(Box<LetterRow>),
+    /// Something is done about a dead letter.
+    Letter {
+        /// Which.
+        id: u64,
+        /// What.
+        action: LetterAction,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// An attempt that was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutionStart {
+    /// Of which execution.
+    pub run: RunId,
+    /// When.
+    pub at: Timestamp,
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// Its process, if it is one.
+    pub process: Option<ProcessMark>,
+    /// Where its output goes.
+    pub log: Option<Json>,
+}
+
+/// The end of an execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutionEnd {
+    /// Which.
+    pub run: RunId,
+    /// When.
+    pub at: Timestamp,
+    /// Its end.
+    pub end: End,
+    /// A JSON array of all attempts.
+    pub attempts: Option<Json>,
+    /// Time spent waiting for a worker.
+    pub waited: Option<Duration>,
+    /// Of the last attempt.
+    pub duration: Option<Duration>,
+    /// How the last attempt's program ended.
+    pub exit: Option<Exit>,
+    /// Why it ended as it did.
+    pub why: Option<Why>,
+    /// The most memory that its process tree was seen to use.
+    pub peak_bytes: Option<u64>,
+    /// Where its output is; `None`: as said at its start.
+    pub log: Option<Json>,
+    /// Its durable trigger is to be run again after the next start.
+    pub keep_trigger: bool,
+}
+
+impl ExecutionEnd {
+    /// An end of which no more is known.
+    pub const fn new(run: RunId, at: Timestamp, end: End) -> Self {
+        Self {
+            run,
+            at,
+            end,
+            attempts: None,
+            waited: None,
+            duration: None,
+            exit: None,
+            why: None,
+            peak_bytes: None,
+            log: None,
+            keep_trigger: false,
+        }
+    }
+}
+
+/// What is done about a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LetterAction {
+    /// Its replay is accepted. Conflict: it is being replayed already, or was, or (without `force`) is parked.
+    BeginReplay {
+        /// The new execution.
+        run: RunId,
+        /// Also if it is parked or was replayed.
+        force: bool,
+    },
+    /// Its replay ended. Another replay than the last one changes nothing.
+    EndReplay {
+        /// The execution.
+        run: RunId,
+        /// Whether it succeeded: the letter is `replayed`, else open again.
+        succeeded: bool,
+        /// Whether its payload killed its agent: counted, and from `park_after` kills on the letter is parked.
+        killed: bool,
+        /// So many kills are enough.
+        park_after: u32,
+    },
+    /// It is to be replayed once this agent is healthy. Conflict: it is not open.
+    Await(AgentName),
+    /// It is not to be replayed by itself any more. Conflict: it does not wait.
+    StopWaiting,
+    /// A new payload. Conflict: it is being replayed.
+    Edit(Option<Vec<u8>>),
+    /// It is poison. Conflict: it is being replayed.
+    Park,
+    /// Thrown away by somebody. Conflict: it is being replayed.
+    Discard,
+    /// Gives way to newer ones, whatever its state; counted.
+    Evict,
+}
+
+impl Change {
+    /// The failpoint of this change.
+    pub(crate) const fn step(&self) -> Option<&'static str> {
+        match self {
+            Self::AcceptTrigger(_) => Some("accept"),
+            Self::StartExecution(_) => Some("start"),
+            Self::EndExecution(_) => Some("finish"),
+            Self::AddLetter(_) => Some("dead_letter"),
+            Self::Letter { action: LetterAction::BeginReplay { .. }, .. } => Some("replay"),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The typed rows: what is kept, one file per subject.
+
+pub mod agent;
+pub mod event;
+pub mod execution;
+pub mod figures;
+pub mod letter;
+pub mod trigger;
+
+mod columns;
+mod json;
+
+pub(crate) use columns::{Columns, millis, run_bytes, span, whole};
+pub use json::Json;

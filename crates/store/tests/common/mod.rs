@@ -1,0 +1,135 @@
+//! Rows and stores for the tests.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use werkpilot_core::event::End;
+use werkpilot_core::exit::Exit;
+use werkpilot_core::ids::{AgentName, RunId};
+use werkpilot_core::time::Timestamp;
+use werkpilot_core::trigger::Trigger;
+use werkpilot_store::row::event::EventRow;
+use werkpilot_store::row::execution::{ExecutionRow, ExecutionState, Why};
+use werkpilot_store::row::letter::{LetterRow, LetterState};
+use werkpilot_store::row::trigger::TriggerRow;
+use werkpilot_store::{Change, Done, ExecutionEnd, Json, Store, StoreError};
+
+pub const EPOCH: i64 = 1_767_225_600_000;
+
+pub fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(EPOCH + ms)
+}
+
+pub fn agent(name: &str) -> AgentName {
+    AgentName::new(name).unwrap()
+}
+
+/// Run ids that are told apart by their number.
+pub fn run(number: u64) -> RunId {
+    RunId::from_parts(EPOCH.unsigned_abs() + number, u128::from(number) << 3)
+}
+
+pub fn open(dir: &Path) -> Store {
+    Store::open(dir, at(0)).unwrap()
+}
+
+pub fn close(store: Store) {
+    store.close(Duration::from_secs(20)).unwrap();
+}
+
+pub fn intent(number: u64, name: &str) -> Change {
+    let time = i64::try_from(number).unwrap();
+    Change::InsertExecution(Box::new(ExecutionRow::intent(run(number), agent(name), Trigger::Schedule, at(time))))
+}
+
+pub fn end(number: u64, end: End) -> Change {
+    let time = i64::try_from(number).unwrap();
+    Change::EndExecution(Box::new(ExecutionEnd {
+        attempts: Some(Json::of(&[1, 2])),
+        duration: Some(Duration::from_micros(number)),
+        exit: Some(Exit::Code(3)),
+        ..ExecutionEnd::new(run(number), at(time + 5), end)
+    }))
+}
+
+/// An execution with all its columns.
+pub fn ended(number: u64, name: &str, end: End) -> ExecutionRow {
+    let time = i64::try_from(number).unwrap();
+    ExecutionRow {
+        state: ExecutionState::Ended(end),
+        started_at: Some(at(time + 1)),
+        ended_at: Some(at(time + 5)),
+        attempt: 1,
+        attempts: Some(Json::of(&[serde_json::json!({"attempt": 1, "durationMs": 4.0})])),
+        waited: Some(Duration::from_micros(40)),
+        duration: Some(Duration::from_micros(4_000 + number)),
+        exit: Some(Exit::Clean),
+        why: (end != End::Succeeded)
+            .then(|| Why { text: format!("number {number} did not work"), data: Json::of(&number) }),
+        peak_bytes: Some(1 << 20),
+        ..ExecutionRow::intent(run(number), agent(name), Trigger::Schedule, at(time))
+    }
+}
+
+pub fn event(seq: u64, topic: &str, name: Option<&str>, number: Option<u64>) -> EventRow {
+    EventRow {
+        seq,
+        at: at(i64::try_from(seq).unwrap()),
+        topic: topic.to_owned(),
+        agent: name.map(agent),
+        run: number.map(run),
+        data: Json::of(&serde_json::json!({"seq": seq})),
+    }
+}
+
+pub fn letter(id: u64, name: &str, signature: &str) -> LetterRow {
+    let time = at(i64::try_from(id).unwrap());
+    LetterRow {
+        id,
+        agent: agent(name),
+        run: run(id),
+        at: time,
+        error: format!("letter {id} failed"),
+        signature: signature.to_owned(),
+        restart_count: 4,
+        context: Json::of(&serde_json::json!({"department": "sales", "logTail": ["one", "two"]})),
+        payload: Some(format!("payload {id}").into_bytes()),
+        origin: None,
+        state: LetterState::Open,
+        replay_run: None,
+        waits_for: None,
+        replays: 0,
+        kills: 0,
+        updated_at: time,
+    }
+}
+
+pub fn trigger(number: u64, name: &str) -> TriggerRow {
+    TriggerRow {
+        run: run(number),
+        agent: agent(name),
+        trigger: Trigger::Manual { by: "ada".to_owned(), force: false },
+        origin: None,
+        scheduled_for: None,
+        accepted_at: at(i64::try_from(number).unwrap()),
+        payload: Some(vec![0, 159, 146, 150]),
+        cause: None,
+    }
+}
+
+/// A `done` and where its result comes.
+pub fn told() -> (Done, mpsc::Receiver<Result<(), StoreError>>) {
+    let (sender, receiver) = mpsc::channel();
+    (Box::new(move |result| sender.send(result).unwrap_or_default()), receiver)
+}
+
+/// Polls until the condition holds.
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < until, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
