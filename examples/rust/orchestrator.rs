@@ -7,10 +7,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use serde::{Deserialize, Serialize};
-use werkpilot::Orchestrator;
-use werkpilot_core::ids::AgentName;
-use werkpilot_core::spec::{Condition, Dependency};
-use werkpilot_runtime::bus::{AgentError, InProcess, Messenger, Query, RequestError};
+use werkpilot::{AgentError, AgentName, Condition, Dependency, InProcess, Messenger, Orchestrator, Query};
 
 /// What `analytics` is asked.
 #[derive(Message, Serialize, Deserialize)]
@@ -91,15 +88,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => builder,
     };
     builder.run(|orchestrator| async move {
+        if !orchestrator.booted().await {
+            return;
+        }
         let (bus, office) = (orchestrator.messenger(), AgentName::new("office").expect("a name"));
-        // The fleet boots meanwhile: until `analytics` is there, we are told at once that it is not, and why.
-        let figures = loop {
-            let south = GetFigures { region: "south".to_owned() };
-            match bus.request(&office, &name, south, Duration::from_secs(5)).await {
-                Err(RequestError::Unavailable { .. }) => tokio::time::sleep(Duration::from_millis(50)).await,
-                answer => break answer,
-            }
-        };
+        let south = GetFigures { region: "south".to_owned() };
+        let figures = bus.request(&office, &name, south, bus.timeout()).await;
         println!("south: {figures:?}");
     })?;
     Ok(())

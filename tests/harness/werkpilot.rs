@@ -312,6 +312,21 @@ impl Werkpilot {
         self.wait_for_end();
     }
 
+    /// Ends it properly and starts it again in the same folder; its boot is over then.
+    pub fn restart(&mut self) {
+        let status = self.terminate();
+        assert!(status.success(), "it ended with {status}\n{}", self.log_text());
+        self.start_again();
+        self.wait_for_boot();
+    }
+
+    /// Ends it as a crash would and starts it again in the same folder; its boot is over then.
+    pub fn kill_and_restart(&mut self) {
+        self.kill9();
+        self.start_again();
+        self.wait_for_boot();
+    }
+
     /// Pids of all that it started and that is still there.
     pub fn leftovers(&self) -> Vec<i32> {
         let own = self.child.as_ref().map(|_| self.pid());

@@ -21,7 +21,7 @@ fn job(name: &str, more: &str) -> String {
 #[test]
 fn a_command_that_is_not_there_not_executable_or_no_program_is_missing_and_not_tried_again() {
     let programs = [
-        ("absent", "./absent", "there is no such file"),
+        ("absent", "./absent", "no such file"),
         ("unexecutable", "./unexecutable", "ermi"),
         ("no-program", "./no-program", "format"),
     ];

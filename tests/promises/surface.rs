@@ -123,8 +123,15 @@ fn health_tells_life_readiness_and_soundness_apart() {
 #[test]
 fn tcp_shows_the_overview_and_refuses_changes_logs_and_payloads() {
     let fleet = believable();
-    for path in ["/", "/api/v1/agents", "/api/v1/agents/agent-db", "/api/v1/queue", "/api/v1/schedule", "/api/v1/graph"]
-    {
+    for path in [
+        "/",
+        "/api/v1/agents",
+        "/api/v1/agents/agent-db",
+        "/api/v1/queue",
+        "/api/v1/schedule",
+        "/api/v1/bus",
+        "/api/v1/graph",
+    ] {
         fleet.tcp("GET", path, &[]).expect(200);
     }
     let before = fleet.pids("agent-db");
@@ -138,6 +145,7 @@ fn tcp_shows_the_overview_and_refuses_changes_logs_and_payloads() {
         ("GET", "/api/v1/dead-letters"),
         ("GET", "/api/v1/dead-letters/1"),
         ("GET", "/api/v1/events"),
+        ("GET", "/api/v1/bus/services"),
         ("GET", "/api/v1/config"),
     ];
     for (method, path) in refused {

@@ -81,7 +81,7 @@ pub fn ours(runs: usize, at_once: usize) {
 
 async fn once(handle: &Handle, agent: werkpilot_core::ids::AgentIndex) {
     let trigger = Trigger::Manual { by: "bench".to_owned(), force: false };
-    let request = Request { agent, trigger, scheduled_for: None, payload: None };
+    let request = Request::new(agent, trigger);
     let answer = handle.posts().queue.ask(Admit(request), std::time::Duration::from_secs(5)).await;
     match answer.expect("the queue answers") {
         Admission::Accepted(run) => handle.wait(run).await.expect("the end"),

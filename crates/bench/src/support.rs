@@ -95,6 +95,7 @@ fn run<F: Future<Output = ()>>(
             state_dir: state.path().to_owned(),
             runtime_dir: state.path().to_owned(),
             bus: Some(std::net::TcpListener::bind("127.0.0.1:0").expect("a free port")),
+            store: None,
             residents,
             hands: None,
         };

@@ -84,13 +84,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     later("bus.listen", "Where NATS clients connect.", Slot::Address(|s| &mut s.bus.listen)),
     now("bus.request_timeout", "Default of our own requests.", Slot::Positive(|s| &mut s.bus.request_timeout)),
-    now("bus.max_payload", "Bytes of a message at most.", Slot::Size(|s| &mut s.bus.max_payload)),
-    now(
+    later("bus.max_payload", "Bytes of a message at most.", Slot::Size(|s| &mut s.bus.max_payload)),
+    later(
         "bus.max_pending_requests",
         "Requests without an answer yet, at most.",
         Slot::Count(|s| &mut s.bus.max_pending_requests, 1, MANY),
     ),
-    now(
+    later(
         "bus.reply_window",
         "How long a reply to a stock client's request is still delivered.",
         Slot::Positive(|s| &mut s.bus.reply_window),

@@ -70,7 +70,7 @@ fn fleet(agents: u32, workers: u32) -> Dispatcher {
 
 fn request(agent: u32) -> Request {
     let scheduled_for = Some(Timestamp::from_secs(1_772_323_200));
-    Request { agent: AgentIndex(agent), trigger: Trigger::Schedule, scheduled_for, payload: None }
+    Request { scheduled_for, ..Request::new(AgentIndex(agent), Trigger::Schedule) }
 }
 
 fn admit_batch(c: &mut Criterion) {

@@ -198,8 +198,25 @@ pub enum Event {
     BusConsumerSlow { who: String, backlog_bytes: u64 },
     /// Somebody answered what another agent was asked.
     BusReplyRejected { who: String, asked: AgentName },
+    /// The disk does not take the state: what has to be durable is refused, the rest goes on.
+    StoreDegraded { reason: String },
+    /// The disk takes the state again.
+    StoreRecovered {
+        #[serde(rename = "after_ms", serialize_with = "ms")]
+        after: Duration,
+        /// What had to be durable and was refused meanwhile.
+        refused: u64,
+        /// Facts that could wait, and waited in vain.
+        dropped: u64,
+    },
+    /// The writer of the state died and was started again.
+    StoreRestarted { reason: String },
     /// The wall clock was set.
     ClockStepped { seconds: f64, misfired: u32 },
+}
+
+fn counted(number: u32, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 fn ms<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -213,7 +230,7 @@ fn maybe_ms<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result
 
 impl Event {
     /// First words of all topics, those of later events included: on the bus only the system may say them.
-    pub const FAMILIES: [&'static str; 12] = [
+    pub const FAMILIES: [&'static str; 13] = [
         "agent",
         "execution",
         "dlq",
@@ -225,6 +242,7 @@ impl Event {
         "optimization",
         "triggers",
         "bus",
+        "store",
         "system",
     ];
 
@@ -269,6 +287,9 @@ impl Event {
             Self::BusRequestTooLong { .. } => "bus.request.too_long",
             Self::BusConsumerSlow { .. } => "bus.consumer.slow",
             Self::BusReplyRejected { .. } => "bus.reply.rejected",
+            Self::StoreDegraded { .. } => "store.degraded",
+            Self::StoreRecovered { .. } => "store.recovered",
+            Self::StoreRestarted { .. } => "store.restarted",
             Self::ClockStepped { .. } => "system.clock.stepped",
         }
     }
@@ -320,7 +341,10 @@ impl Event {
             | Self::ExecutionEnded { end: End::Refused | End::Lost | End::Failed | End::TimedOut, .. } => {
                 Weight::Warning
             }
-            Self::ActorDied { .. } | Self::ConfigRejected { .. } => Weight::Error,
+            Self::ActorDied { .. }
+            | Self::ConfigRejected { .. }
+            | Self::StoreDegraded { .. }
+            | Self::StoreRestarted { .. } => Weight::Error,
             _ => Weight::Notice,
         }
     }
@@ -426,7 +450,8 @@ impl fmt::Display for Event {
                 write!(f, "\"{who}\" answered what \"{asked}\" was asked; the answer was thrown away")
             }
             Self::BootCompleted { agents, layers, duration, critical_path, .. } => {
-                write!(f, "Boot completed: {agents} agents in {layers} layers after {}", human(*duration))?;
+                let (agents, layers) = (counted(*agents, "agent"), counted(*layers, "layer"));
+                write!(f, "Boot completed: {agents} in {layers} after {}", human(*duration))?;
                 if let [first, rest @ ..] = &critical_path[..] {
                     write!(f, "; critical path: {first}")?;
                     rest.iter().try_for_each(|next| write!(f, " → {next}"))?;
@@ -454,6 +479,19 @@ impl fmt::Display for Event {
                 write!(f, "Actor {actor} died and was started again: {message}")
             }
             Self::ActorDied { actor, message, .. } => write!(f, "Actor {actor} died and was given up: {message}"),
+            Self::StoreDegraded { reason } => write!(
+                f,
+                "The state can't be kept on disk ({reason}): what has to be durable is refused, agents are supervised as before"
+            ),
+            Self::StoreRecovered { after, refused: 0, dropped: 0 } => {
+                write!(f, "The state is kept on disk again after {}; nothing was lost", human(*after))
+            }
+            Self::StoreRecovered { after, refused, dropped } => write!(
+                f,
+                "The state is kept on disk again after {}; {refused} refused, {dropped} of the history lost",
+                human(*after)
+            ),
+            Self::StoreRestarted { reason } => write!(f, "The writer of the state was started again: {reason}"),
             Self::ClockStepped { seconds, misfired: 0 } => write!(f, "The wall clock was set by {seconds:+.1} s"),
             Self::ClockStepped { seconds, misfired } => {
                 write!(

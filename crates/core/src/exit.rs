@@ -33,7 +33,7 @@ pub enum Exit {
 pub struct SpawnFailure {
     /// What kind of failure it is: decides between `missing`, trying again and `error`.
     pub kind: SpawnFailureKind,
-    /// What the operating system said, naming the file.
+    /// What the operating system said, naming the file; completes "failed to …".
     pub message: String,
 }
 
@@ -68,7 +68,7 @@ impl fmt::Display for Exit {
             Self::Signal(signal) => write!(f, "killed by {signal}"),
             Self::TimedOut => f.write_str("timed out"),
             Self::Panicked(message) => write!(f, "panicked: {message}"),
-            Self::SpawnFailed(failure) => write!(f, "could not be started: {}", failure.message),
+            Self::SpawnFailed(failure) => write!(f, "failed to {}", failure.message),
             Self::MemoryLimit => f.write_str("exceeded memory_max"),
             Self::Unresponsive(why) => write!(f, "was unresponsive: {why}"),
         }

@@ -64,6 +64,8 @@ pub enum Reason {
     ConfigChanged,
     /// The orchestrator is going down.
     ShuttingDown,
+    /// The orchestrator itself ended, without a shutdown, while it ran.
+    OrchestratorEnded,
     /// Somebody asked for it.
     ByOperator {
         /// Who, as far as it is known.
@@ -169,7 +171,7 @@ pub enum Reason {
     },
     /// Its command is not there, not executable or of a bad format.
     CommandMissing {
-        /// What the operating system said.
+        /// What the operating system said; completes "failed to …".
         message: String,
     },
     /// Restarted with another agent of its department (`strategy`).
@@ -256,6 +258,7 @@ impl fmt::Display for Reason {
             Self::Removed => f.write_str("taken out of the registry"),
             Self::ConfigChanged => f.write_str("the registry changed it"),
             Self::ShuttingDown => f.write_str("the orchestrator is shutting down"),
+            Self::OrchestratorEnded => f.write_str("the orchestrator ended without a shutdown while it ran"),
             Self::ByOperator { by } => write!(f, "asked for by {by}"),
             Self::WaitingForWorker { workers: 1 } => f.write_str("the only worker is busy"),
             Self::WaitingForWorker { workers } => write!(f, "all {workers} workers are busy"),
@@ -287,7 +290,7 @@ impl fmt::Display for Reason {
             Self::TrialSucceeded => f.write_str("the trial after the cooldown went well"),
             Self::TrialFailed => f.write_str("the trial after the cooldown failed"),
             Self::NotAJob { agent } => write!(f, "{agent} is a service; start it with `werkpilot start {agent}`"),
-            Self::CommandMissing { message } => f.write_str(message),
+            Self::CommandMissing { message } => write!(f, "failed to {message}"),
             Self::GroupRestart { agent } => write!(f, "restarted together with {agent}"),
             Self::DisabledInRegistry => f.write_str("enabled = false in the registry"),
             Self::ActorDied { message } => write!(f, "its actor died: {message}"),

@@ -61,6 +61,14 @@ impl Trigger {
         matches!(self, Self::Manual { .. } | Self::Replay { .. })
     }
 
+    /// The dead letter that is replayed, if one is.
+    pub const fn dead_letter(&self) -> Option<u64> {
+        match self {
+            Self::Replay { dead_letter } => Some(*dead_letter),
+            _ => None,
+        }
+    }
+
     /// Whether unhealthy dependencies are overridden.
     pub const fn is_forced(&self) -> bool {
         matches!(self, Self::Manual { force: true, .. })

@@ -102,7 +102,7 @@ fn from_exec(errno: i32, file: &str, cwd: &Path) -> SpawnFailure {
         libc::ENOENT if place.exists() => {
             missing(format!("start `{file}`: the interpreter in its first line was not found"))
         }
-        libc::ENOENT | libc::ENOTDIR => missing(format!("start `{}`: there is no such file", place.display())),
+        libc::ENOENT | libc::ENOTDIR => missing(format!("start `{}`: no such file", place.display())),
         libc::EACCES if place.is_dir() => missing(format!("start `{file}`: it is a folder")),
         libc::EACCES => missing(format!("start `{file}`: {error}; chmod +x it, and check the folders above it")),
         libc::ENOEXEC => {

@@ -85,7 +85,7 @@ fn a_command_that_cannot_be_executed_is_missing() {
     };
     let cases = [
         ("no-such-command".to_owned(), "find the command `no-such-command` on the agent's PATH"),
-        ("/no/such/file".to_owned(), "there is no such file"),
+        ("/no/such/file".to_owned(), "no such file"),
         (file("plain", "#!/bin/sh\n", 0o644), "chmod +x"),
         (file("no-format", "echo hello\n", 0o755), "bad format"),
         (file("no-interpreter", "#!/no/such/shell\n", 0o755), "the interpreter in its first line was not found"),

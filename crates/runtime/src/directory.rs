@@ -20,6 +20,8 @@ pub struct LiveProcess {
     pub key: ProcessKey,
     /// The execution, or the life of a service.
     pub run: RunId,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
     /// Its pid, once it has one.
     pub pid: Option<i32>,
     /// When it was started.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use werkpilot_core::agent::Command;
 use werkpilot_core::dead_letters::DeadLetter;
 use werkpilot_core::dispatcher::{Admission, Event as ToDispatcher, Request};
@@ -13,20 +14,22 @@ use werkpilot_core::reason::Reason;
 use werkpilot_core::settings::Settings;
 use werkpilot_core::trigger::Trigger;
 use werkpilot_process::logs;
+use werkpilot_store::StoreError;
 
 use crate::agents::agent::{AgentActor, Order};
 use crate::agents::reload::{Reload, ReloadError, ReloadReport};
 use crate::agents::shutdown::{BeginShutdown, SetStopServers, StopServers};
 use crate::agents::supervisor::Consult;
-use crate::bus::BusSide;
+use crate::bus::{BusSide, GetBusReport, GetServices, ServiceQuestion};
 use crate::clock::Clock;
-use crate::house::{House, Posts};
+use crate::house::{House, HousePhase, Posts};
 use crate::observe::dead_letters::DiscardDeadLetter;
 use crate::observe::events::AwaitEnd;
 use crate::post::Unavailable;
+use crate::state::{Ledger, triggers};
 use crate::view::{
-    AgentDetail, AgentView, DeadLetterList, HealthView, NextRun, Overview, QueueView, agent_detail, agents,
-    dead_letters, health, next_runs, overview, queue,
+    AgentDetail, AgentView, BusView, DeadLetterList, HealthView, NextRun, Overview, QueueView, Scrape, agent_detail,
+    agents, dead_letters, health, join_services, next_runs, overview, queue, request_times,
 };
 use crate::why::Why;
 use crate::work::queue::{Admit, Tell};
@@ -36,6 +39,9 @@ use crate::work::queue::{Admit, Tell};
 const ANSWER: Duration = Duration::from_secs(5);
 /// Reading the files of ten thousand agents takes a second or two on a slow disk.
 const RELOAD: Duration = Duration::from_mins(1);
+
+/// Only a runtime that was started without one has no bus.
+const NO_BUS: ControlError = ControlError::Unavailable(Unavailable::Vacant("bus"));
 
 /// How often, and how far apart, an agent's actor that is not there is looked for: longer than its supervisor's delays
 /// after a death.
@@ -86,12 +92,26 @@ pub enum ControlError {
         #[source]
         source: std::io::Error,
     },
+    /// It could not be kept, so it is not promised.
+    #[error("it is not accepted, because it can't be kept: {reason}")]
+    NotKept {
+        /// What the disk said.
+        reason: String,
+    },
     /// The files have faults.
     #[error(transparent)]
     Reload(#[from] ReloadError),
     /// The orchestrator does not answer.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+}
+
+fn not_kept(error: StoreError) -> ControlError {
+    let reason = match error {
+        StoreError::Unavailable { reason } => reason.to_string(),
+        other => other.to_string(),
+    };
+    ControlError::NotKept { reason }
 }
 
 fn did_you_mean(suggestion: Option<&String>) -> String {
@@ -129,11 +149,27 @@ pub struct Handle {
     logs_dir: Arc<PathBuf>,
     clock: Clock,
     bus: Option<BusSide>,
+    ledger: Ledger,
+    phase: watch::Receiver<HousePhase>,
 }
 
 impl Handle {
-    pub(crate) fn new(posts: Posts, logs_dir: PathBuf, clock: Clock, bus: Option<BusSide>) -> Self {
-        Self { posts, logs_dir: Arc::new(logs_dir), clock, bus }
+    pub(crate) fn new(
+        posts: Posts,
+        logs_dir: PathBuf,
+        clock: Clock,
+        bus: Option<BusSide>,
+        ledger: Ledger,
+        phase: watch::Receiver<HousePhase>,
+    ) -> Self {
+        Self { posts, logs_dir: Arc::new(logs_dir), clock, bus, ledger, phase }
+    }
+
+    /// Waits until all layers were started and their services are ready or late. `false`: it goes down instead.
+    pub async fn booted(&self) -> bool {
+        let mut phase = self.phase.clone();
+        let known = phase.wait_for(|phase| *phase != HousePhase::Booting).await;
+        known.is_ok_and(|phase| *phase == HousePhase::Running)
     }
 
     /// The bus, if there is one.
@@ -184,6 +220,27 @@ impl Handle {
     /// The health of the orchestrator itself.
     pub async fn health(&self) -> Result<HealthView, ControlError> {
         self.consult(health).await
+    }
+
+    /// What a scraper of metrics gets.
+    pub async fn scrape(&self) -> Result<Scrape, ControlError> {
+        let (overview, requests) = self.consult(|house| (overview(house), request_times(house))).await?;
+        // A bus that is just being started again has no figures for a moment.
+        Ok(Scrape { overview, requests, bus: self.bus_report().await.ok() })
+    }
+
+    /// The figures of the bus.
+    pub async fn bus_report(&self) -> Result<BusView, ControlError> {
+        let side = self.bus.as_ref().ok_or(NO_BUS)?;
+        Ok(BusView::of(side, &side.bus.post().ask(GetBusReport, ANSWER).await?))
+    }
+
+    /// What the micro-services of the fleet say of themselves within `window`.
+    pub async fn bus_services(&self, window: Duration) -> Result<Vec<serde_json::Value>, ControlError> {
+        let side = self.bus.as_ref().ok_or(NO_BUS)?;
+        let ask = |question| side.bus.post().ask(GetServices { question, window }, window + ANSWER);
+        let (info, stats) = tokio::join!(ask(ServiceQuestion::Info), ask(ServiceQuestion::Stats));
+        Ok(join_services(info?, stats?))
     }
 
     /// The queue in order.
@@ -253,7 +310,8 @@ impl Handle {
         let answer = addr.send(order).timeout(ANSWER).await;
         let answer = answer.map_err(|_| Unavailable::TimedOut("agent", ANSWER))?.map_err(ControlError::Refused)?;
         if restart_job {
-            let _ = self.admit(index, None, false, by).await?;
+            let name = AgentName::new(agent).expect("a name that was found");
+            let _ = self.admit(index, &name, None, false, by).await?;
         }
         Ok(answer)
     }
@@ -261,29 +319,27 @@ impl Handle {
     /// Asks for an execution by hand. It clears the agent's breaker first.
     pub async fn run(&self, request: RunRequest) -> Result<Admission, ControlError> {
         let (index, addr, is_job) = self.find(&request.agent).await?;
+        let name = AgentName::new(&request.agent).expect("a name that was found");
         if !is_job {
-            let name = AgentName::new(&request.agent).expect("a name that was found");
             return Err(ControlError::NotAJob(name));
         }
         let order = Order { command: Command::PrepareManualRun, by: request.by.clone() };
         let prepared = addr.send(order).timeout(ANSWER).await;
         prepared.map_err(|_| Unavailable::TimedOut("agent", ANSWER))?.map_err(ControlError::Refused)?;
-        self.admit(index, request.payload, request.force, &request.by).await
+        self.admit(index, &name, request.payload, request.force, &request.by).await
     }
 
     async fn admit(
         &self,
         agent: AgentIndex,
+        name: &AgentName,
         payload: Option<Vec<u8>>,
         force: bool,
         by: &str,
     ) -> Result<Admission, ControlError> {
-        let request = Request {
-            agent,
-            trigger: Trigger::Manual { by: by.to_owned(), force },
-            scheduled_for: None,
-            payload: payload.map(Arc::from),
-        };
+        let trigger = Trigger::Manual { by: by.to_owned(), force };
+        let request = Request { payload: payload.map(Arc::from), ..Request::new(agent, trigger) };
+        let request = triggers::accept(&self.ledger, name, request, Clock::wall()).await.map_err(not_kept)?;
         Ok(self.posts.queue.ask(Admit(request), ANSWER).await?)
     }
 
@@ -360,6 +416,13 @@ impl Handle {
         let (_, addr, _) = self.find(agent).await?;
         addr.do_send(crate::agents::agent::Crash);
         Ok(())
+    }
+
+    /// Ends the bus actor by a panic: a drill. Connections stay, its successor takes over.
+    pub fn crash_bus(&self) {
+        if let Some(side) = &self.bus {
+            side.bus.post().tell(crate::bus::Crash);
+        }
     }
 
     /// Ends the queue's actor by a panic: a drill. What waits goes on waiting, its successor takes over.

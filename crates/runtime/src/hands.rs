@@ -8,8 +8,9 @@ use werkpilot_core::spec::{AgentSpec, Program, StopPolicy};
 use werkpilot_process as process;
 
 use crate::bus::link::{BusLink, LaunchResident};
-use crate::bus::{BusSide, StopResident};
+use crate::bus::{BusSide, Note};
 use crate::post::Post;
+use crate::state::Executions;
 
 /// The hands of the orchestrator.
 pub trait Hands {
@@ -53,14 +54,15 @@ pub fn key_of(key: process::ProcessKey) -> KeyOf {
 /// The process host.
 pub struct RealHands {
     host: Arc<process::Host>,
+    executions: Executions,
     bus: Option<BusSide>,
     link: Post<BusLink>,
 }
 
 impl RealHands {
     /// Hands that work with this host. What they start finds the bus in its environment.
-    pub fn new(host: Arc<process::Host>, bus: Option<BusSide>, link: Post<BusLink>) -> Self {
-        Self { host, bus, link }
+    pub fn new(host: Arc<process::Host>, executions: Executions, bus: Option<BusSide>, link: Post<BusLink>) -> Self {
+        Self { host, executions, bus, link }
     }
 }
 
@@ -70,26 +72,26 @@ impl Hands for RealHands {
             // Its state is kept by the link, which tells how it goes.
             return self.link.tell(LaunchResident { process: launch.process, agent: launch.spec.name.clone() });
         }
-        let mut real = process::Launch::new(host_key(launch.process), launch.run, launch.spec);
+        let mut real = process::Launch::new(host_key(launch.process), launch.run, launch.spec.clone());
         real.attempt = launch.attempt;
         real.instance = launch.instance;
         real.scheduled_for = launch.scheduled_for;
-        real.payload = launch.payload;
+        real.payload.clone_from(&launch.payload);
         if let Some(bus) = &self.bus {
             real.extra_env = bus.environment(real.key.0, &real.spec.name);
             let answers = real.spec.job().is_some_and(|job| job.triggers.subject.is_some());
             real.capture_stdout_max = answers.then_some(bus.max_payload);
         }
-        self.host.launch(real);
+        self.executions.launch(&self.host, &launch, real);
     }
 
     fn stop(&self, process: ProcessKey, policy: StopPolicy) {
         let key = host_key(process);
         if let Some(bus) = &self.bus {
             // In-process agents are the bus's; it does not know the keys of programs.
-            bus.bus.post().tell(StopResident(key.0));
+            bus.bus.leave(Note::StopResident(key.0));
         }
-        self.host.stop(key, policy);
+        self.executions.stop(&self.host, key, policy);
     }
 
     fn probe(&self, serial: u32, run: RunId, spec: Arc<AgentSpec>, argv: Vec<String>) {

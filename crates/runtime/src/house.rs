@@ -36,6 +36,7 @@ use crate::observe::percentiles::{PercentileTracker, Samples};
 use crate::observe::prober::Prober;
 use crate::orchestrator::Loader;
 use crate::post::Post;
+use crate::state::{CutOff, Executions, Ledger};
 use crate::work::queue::QueueActor;
 
 /// The posts of all system actors.
@@ -94,6 +95,12 @@ pub struct House {
     pub posts: Posts,
     /// What launches and stops.
     pub hands: Box<dyn Hands>,
+    /// What is kept on disk.
+    pub ledger: Ledger,
+    /// Executions on disk.
+    pub executions: Executions,
+    /// What the last orchestrator left undone; taken up by the boot.
+    pub cut_off: RefCell<CutOff>,
     /// The bus, where there is one.
     pub bus: Option<BusSide>,
     /// Executions whose end a message waits for; changed by the link to the bus.
@@ -124,8 +131,10 @@ pub struct House {
     pub loader: Loader,
     /// The state folder.
     pub state_dir: PathBuf,
-    /// Where the boot is.
+    /// Where the boot is; changed by [`House::enter`].
     pub phase: Cell<HousePhase>,
+    /// Tells those outside of the arbiter where the boot is.
+    pub phase_told: tokio::sync::watch::Sender<HousePhase>,
     /// Boot layer per agent's slot.
     pub layers: RefCell<Vec<u32>>,
     /// What the boot took, once it is over.
@@ -166,6 +175,12 @@ impl House {
     /// Both clocks.
     pub fn now(&self) -> Clocks {
         self.clock.now()
+    }
+
+    /// A new phase of its life begins.
+    pub fn enter(&self, phase: HousePhase) {
+        self.phase.set(phase);
+        self.phase_told.send_replace(phase);
     }
 
     /// Tells everybody a fact.

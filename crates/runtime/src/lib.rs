@@ -34,6 +34,7 @@ pub mod observe;
 mod orchestrator;
 mod post;
 mod router;
+pub mod state;
 pub mod supervision;
 pub mod view;
 mod why;

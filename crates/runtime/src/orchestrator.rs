@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use werkpilot_core::dispatcher::Dispatcher;
 use werkpilot_core::graph::Graph;
 use werkpilot_core::settings::Settings;
 use werkpilot_core::spec::Registry;
 use werkpilot_core::timetable::Timetable;
 use werkpilot_process as process;
+use werkpilot_store::{Store, StoreError};
 
 use crate::agents::supervisor::{AddAgents, Boot, Supervisor};
 use crate::bus::{BusSide, BusStartError, InProcess};
@@ -26,6 +27,7 @@ use crate::observe::events::EventBook;
 use crate::observe::memory::MemoryBook;
 use crate::observe::percentiles::Samples;
 use crate::router;
+use crate::state::{Executions, Ledger, Restored, settle};
 use crate::supervision;
 use crate::work::queue::effective_workers;
 
@@ -78,6 +80,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// Where notify sockets are made; short enough for a socket's path.
     pub runtime_dir: PathBuf,
+    /// What is kept on disk, and what was kept before; without it the fleet lives in memory only.
+    pub store: Option<Store>,
     /// Where clients of the bus connect; without it there is no bus.
     pub bus: Option<TcpListener>,
     /// In-process agents; their definitions are in the registry, too.
@@ -92,6 +96,9 @@ pub enum StartError {
     /// The process host could not be started.
     #[error("failed to start the process host")]
     Host(#[source] process::HostError),
+    /// What was kept can't be read.
+    #[error(transparent)]
+    State(#[from] StoreError),
     /// The bus could not be started.
     #[error(transparent)]
     Bus(#[from] BusStartError),
@@ -103,9 +110,13 @@ pub enum StartError {
 /// [`StartError`], before any agent is started.
 pub fn start(options: Options) -> Result<Handle, StartError> {
     supervision::install_panic_hook();
+    let restored = options.store.as_ref().map(|store| Restored::read(&store.reader()?)).transpose()?;
+    let restored = restored.unwrap_or_default();
+    let ledger = options.store.map_or_else(Ledger::default, Ledger::new);
     let settings = options.loaded.settings;
     let logs_dir = options.state_dir.join("logs");
     let residents = options.residents;
+    let executions = Executions::new(ledger.clone());
     let (clock, posts) = (Clock::start(), Posts::default());
     let bus = options
         .bus
@@ -128,7 +139,7 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
         let host = Arc::new(process::Host::start(host_options, sink).map_err(StartError::Host)?);
         (
             Some(host.clone()),
-            Box::new(RealHands::new(host, bus.clone(), posts.bus_link.clone())) as Box<dyn Hands>,
+            Box::new(RealHands::new(host, executions.clone(), bus.clone(), posts.bus_link.clone())) as Box<dyn Hands>,
             Some(receiver),
         )
     };
@@ -137,9 +148,15 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
     let capacity = usize::try_from(settings.dead_letters.capacity).unwrap_or(usize::MAX);
     let Registry { agents, strategies } = options.loaded.registry;
     let specs: Vec<_> = agents.into_iter().map(Arc::new).collect();
+    let by_name = specs.iter().map(|spec| (spec.name.clone(), spec.as_ref())).collect();
+    let cut_off = settle(restored.live, restored.triggers, &restored.cancelled, &by_name, Clock::wall());
+    let (phase_told, phase) = watch::channel(HousePhase::Booting);
     let house = Rc::new(House {
         clock,
         posts,
+        ledger,
+        executions,
+        cut_off: RefCell::new(cut_off),
         bus,
         awaited_runs: Cell::new(0),
         hands,
@@ -157,6 +174,7 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
         loader: options.loader,
         state_dir: options.state_dir,
         phase: Cell::new(HousePhase::Booting),
+        phase_told,
         layers: RefCell::new(Vec::new()),
         boot_report: RefCell::new(None),
         seed: Cell::new(seed),
@@ -169,7 +187,7 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
     house.posts.supervisor.fill(supervisor.clone());
     supervisor.do_send(AddAgents { specs, start: false });
     supervisor.do_send(Boot);
-    Ok(Handle::new(house.posts.clone(), logs_dir, house.clock, house.bus.clone()))
+    Ok(Handle::new(house.posts.clone(), logs_dir, house.clock, house.bus.clone(), house.ledger.clone(), phase))
 }
 
 /// Different at every start: from the clock and the process id, mixed by the standard library's random state.

@@ -8,7 +8,9 @@ use werkpilot_core::exit::Exit;
 use werkpilot_core::reason::Reason;
 use werkpilot_process::{ProcessEvent, WaitStatus};
 
-use crate::bus::link::{ProcessGone, Wrote};
+use crate::bus::executions::Wrote;
+use crate::bus::link::ProcessGone;
+use crate::clock::Clock;
 use crate::hands::{KeyOf, host_key, key_of};
 use crate::house::{House, HousePhase};
 use crate::observe::prober::ProbeEnded;
@@ -36,6 +38,7 @@ fn route_to_agent(house: &House, process: werkpilot_core::agent::ProcessKey, eve
         ProcessEvent::Started { pid, .. } => {
             if let Some(live) = directory.process_mut(process) {
                 live.pid = Some(pid);
+                house.executions.started(live.run, live.attempt, Clock::wall());
             }
             Event::Started { process, pid }
         }

@@ -4,6 +4,7 @@
 //! predecessor's; sizes are bytes, but for `system.memory`, whose names say MB.
 
 mod agents;
+mod bus;
 mod system;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use werkpilot_core::time::Timestamp;
 use crate::house::House;
 
 pub use agents::{AgentDetail, AgentView, HealthCheck, InstanceDetail, LastRun, agent_detail, agents, short_reason};
+pub use bus::{BusView, RequestCounts, RequestTimes, Scrape, join_services, request_times};
 pub use system::{HealthView, MemoryView, Overview, SystemView, health, overview};
 
 /// Percentiles and mean in milliseconds; null without data.

@@ -61,6 +61,7 @@ fn with_registry<F: Future<Output = ()>>(registry: Registry, look: impl FnOnce(H
             state_dir: state.path().to_owned(),
             runtime_dir: state.path().to_owned(),
             bus: None,
+            store: None,
             residents: Vec::new(),
             hands: None,
         })

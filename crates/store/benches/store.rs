@@ -92,6 +92,9 @@ fn event(seq: u64, topic: &str, number: u64) -> Change {
     Change::AddEvent(Box::new(EventRow { seq, at: at(number), topic: topic.to_owned(), agent, run, data }))
 }
 
+/// A part of the benchmark and its name.
+type Part = (&'static str, fn(&Path));
+
 /// Nearest rank, of a sorted list.
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1]
@@ -187,15 +190,17 @@ fn offered(dir: &Path) {
             exit: Some(Exit::Clean),
             ..ExecutionEnd::new(run(number), at(number + 13), End::Succeeded)
         };
-        let rest = vec![
+        let start = vec![
             Change::StartExecution(start),
             event(number * 4 + 2, "agent.started", number),
             event(number * 4 + 3, "execution.started", number),
+        ];
+        let end = vec![
             Change::EndExecution(Box::new(end)),
             event(number * 4 + 4, "execution.succeeded", number),
             Change::AddSample { agent: agent(number), duration: Duration::from_millis(12) },
         ];
-        for (batch, class) in [(intent, Class::Durable), (rest, Class::Lazy)] {
+        for (batch, class) in [(intent, Class::Durable), (start, Class::Lazy), (end, Class::Lazy)] {
             let (submitted, acks, ends) = (Instant::now(), acks.clone(), ends.clone());
             let mut batch = batch;
             let mut done: werkpilot_store::Done = Box::new(move |result: Result<(), _>| {
@@ -298,7 +303,7 @@ fn main() {
     };
     let dir = dir.expect("a folder");
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let parts: [(&str, fn(&Path)); 3] = [("durable", durable), ("offered", offered), ("million", million)];
+    let parts: [Part; 3] = [("durable", durable), ("offered", offered), ("million", million)];
     for (name, part) in parts {
         if wanted.is_empty() || wanted.iter().any(|word| word == name) {
             part(dir.path());

@@ -168,6 +168,19 @@ pub enum LetterAction {
 }
 
 impl Change {
+    /// Whether this may not fit what is there.
+    pub(crate) const fn can_conflict(&self) -> bool {
+        matches!(
+            self,
+            Self::AcceptTrigger(_)
+                | Self::InsertExecution(_)
+                | Self::StartExecution(_)
+                | Self::EndExecution(_)
+                | Self::AddLetter(_)
+                | Self::Letter { .. }
+        )
+    }
+
     /// The failpoint of this change.
     pub(crate) const fn step(&self) -> Option<&'static str> {
         match self {

@@ -201,3 +201,31 @@ fn a_migration_that_was_cut_half_way_is_done_again() {
     close(store);
     assert!(maintenance::check(crashed.path()).unwrap().problems.is_empty());
 }
+
+#[test]
+fn a_batch_that_meets_a_damaged_row_takes_no_other_one_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.writer().keep(vec![common::intent(1, "a"), common::intent(2, "a")]).unwrap();
+    let conn = Connection::open(dir.path().join(FILE)).unwrap();
+    conn.execute("UPDATE executions SET attempt = 9 WHERE id = 1", []).unwrap();
+    let answers: Vec<_> = [1, 2, 1]
+        .map(|number| {
+            let (done, answer) = common::told();
+            let batch =
+                vec![Change::AddEvent(Box::new(event(number, "t", None, None))), common::end(number, End::Failed)];
+            store.writer().submit(batch, werkpilot_store::Class::Lazy, done).unwrap();
+            answer
+        })
+        .into();
+    let (done, fourth) = common::told();
+    let alone = vec![common::end(1, End::Failed), Change::AddEvent(Box::new(event(4, "t", None, None)))];
+    store.writer().submit(alone, werkpilot_store::Class::Lazy, done).unwrap();
+    store.writer().flush().unwrap();
+    let kept: Vec<_> = answers.iter().map(|answer| answer.recv().unwrap().is_ok()).collect();
+    assert_eq!(kept, [false, true, false]);
+    assert!(matches!(fourth.recv().unwrap(), Err(StoreError::Damaged { .. })));
+    let found = store.reader().unwrap().events(&EventFilter { limit: 9, ..EventFilter::default() }).unwrap();
+    assert_eq!(found.rows.iter().map(|event| event.seq).collect::<Vec<_>>(), [2]);
+    assert_eq!(store.writer().health(), werkpilot_store::Health::Healthy);
+}

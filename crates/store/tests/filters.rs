@@ -100,7 +100,8 @@ fn every_filter_finds_what_it_says_and_nothing_else() {
     proptest!(config, |(history in history(), letters in letters(), after in 0_u64..220,
                         about in proptest::option::of(select(&AGENTS[..])),
                         run in proptest::option::of(0_u64..10),
-                        topic in proptest::option::of(select(&TOPICS[..])))| {
+                        topic in proptest::option::of(select(&TOPICS[..])), newest_first in any::<bool>(),
+                        before in proptest::option::of(0_u64..220))| {
         let mut expected: Vec<_> = executions.iter().enumerate().filter(|(_, row)| history.fits(row)).collect();
         expected.sort_by_key(|(index, row)| std::cmp::Reverse((row.ended_at, *index)));
         let mut found = Vec::new();
@@ -126,9 +127,11 @@ fn every_filter_finds_what_it_says_and_nothing_else() {
         prop_assert!(found.iter().eq(expected));
 
         let filter = EventFilter {
-            after, agent: about.map(agent), run: run.map(common::run), topic: topic.map(str::to_owned), limit: 1_000,
+            after, before, agent: about.map(agent), run: run.map(common::run), topic: topic.map(str::to_owned),
+            newest_first, limit: 1_000, ..EventFilter::default()
         };
-        let found = reader.events(&filter).unwrap().rows;
+        let mut found = reader.events(&filter).unwrap().rows;
+        if newest_first { found.reverse(); }
         prop_assert!(found.iter().eq(events.iter().filter(|row| filter.fits(row))));
     });
 }

@@ -13,14 +13,17 @@ use crate::server::Shared;
 pub(crate) async fn show(shared: Data<Shared>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let headers = request.headers().get_all(ACCEPT);
     let accept = headers.map(|value| value.to_str().unwrap_or_default()).collect::<Vec<_>>().join(",");
-    let overview = shared.handle.overview().await?;
+    let handle = &shared.handle;
     let mut answer = HttpResponse::Ok();
     answer.insert_header((VARY, "accept"));
     Ok(match negotiate(&accept) {
-        Form::Json => answer.json(overview),
-        Form::OpenMetrics => answer.content_type(openmetrics::CONTENT_TYPE).body(openmetrics::render(overview)),
+        Form::Json => answer.json(handle.overview().await?),
+        Form::OpenMetrics => {
+            answer.content_type(openmetrics::CONTENT_TYPE).body(openmetrics::render(handle.scrape().await?))
+        }
         Form::Prometheus => {
-            answer.content_type(openmetrics::PROMETHEUS_TYPE).body(openmetrics::render_prometheus(overview))
+            let text = openmetrics::render_prometheus(handle.scrape().await?);
+            answer.content_type(openmetrics::PROMETHEUS_TYPE).body(text)
         }
     })
 }

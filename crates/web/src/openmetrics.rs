@@ -1,5 +1,6 @@
 //! The fleet as OpenMetrics 1.0 text. Labels are bounded: an agent's name, and words of our own enums.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use prometheus_client::collector::Collector;
@@ -9,8 +10,9 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use werkpilot_core::ids::AgentName;
 use werkpilot_core::status::Status;
-use werkpilot_runtime::view::{AgentView, Overview, SystemView, Times};
+use werkpilot_runtime::view::{AgentView, BusView, Overview, RequestTimes, Scrape, SystemView, Times};
 
 /// Of OpenMetrics 1.0.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -21,12 +23,16 @@ const ENDS: [&str; 8] = ["succeeded", "failed", "timed_out", "skipped", "refused
 const MB: f64 = 1024.0 * 1024.0;
 
 /// Families of quantiles. The encoder knows no summaries, and writes them as gauges.
-const SUMMARIES: [&str; 2] = ["werkpilot_queue_wait_seconds", "werkpilot_agent_execution_duration_seconds"];
+const SUMMARIES: [&str; 3] = [
+    "werkpilot_queue_wait_seconds",
+    "werkpilot_agent_execution_duration_seconds",
+    "werkpilot_agent_request_latency_seconds",
+];
 
 /// As OpenMetrics, with its end mark.
-pub(crate) fn render(overview: Overview) -> String {
+pub(crate) fn render(scrape: Scrape) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape(overview)));
+    registry.register_collector(Box::new(Fleet(scrape)));
     let mut out = String::new();
     text::encode(&mut out, &registry).expect("writing to a string");
     for family in SUMMARIES {
@@ -36,8 +42,8 @@ pub(crate) fn render(overview: Overview) -> String {
 }
 
 /// As Prometheus text 0.0.4: there a counter's family is called `…_total`, and there are no infos, units and end mark.
-pub(crate) fn render_prometheus(overview: Overview) -> String {
-    let open = render(overview);
+pub(crate) fn render_prometheus(scrape: Scrape) -> String {
+    let open = render(scrape);
     let mut out = String::with_capacity(open.len());
     let mut help = None;
     for line in open.lines() {
@@ -66,15 +72,17 @@ pub(crate) fn render_prometheus(overview: Overview) -> String {
 }
 
 #[derive(Debug)]
-struct Scrape(Overview);
+struct Fleet(Scrape);
 
-impl Collector for Scrape {
+impl Collector for Fleet {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Self(overview) = self;
+        let Self(Scrape { overview, requests, bus }) = self;
         system(&mut encoder, &overview.system)?;
         memory(&mut encoder, overview)?;
         events(&mut encoder, &overview.system)?;
-        agents(&mut encoder, &overview.agents)
+        agents(&mut encoder, &overview.agents)?;
+        latencies(&mut encoder, requests)?;
+        bus.as_ref().map_or(Ok(()), |bus| self::bus(&mut encoder, bus))
     }
 }
 
@@ -121,8 +129,11 @@ fn flag(on: bool) -> f64 {
     f64::from(u8::from(on))
 }
 
-fn quantiles(times: &Times) -> impl Iterator<Item = (&'static str, f64)> {
-    let all = [("0.5", times.p50), ("0.95", times.p95), ("0.99", times.p99)];
+fn quantiles(times: &Times) -> impl Iterator<Item = (&'static str, f64)> + use<> {
+    in_seconds([("0.5", times.p50), ("0.95", times.p95), ("0.99", times.p99)])
+}
+
+fn in_seconds(all: [(&'static str, Option<f64>); 3]) -> impl Iterator<Item = (&'static str, f64)> {
     all.into_iter().filter_map(|(quantile, ms)| Some((quantile, ms? / 1_000.0)))
 }
 
@@ -204,4 +215,43 @@ fn agents(encoder: &mut DescriptorEncoder<'_>, agents: &[AgentView]) -> fmt::Res
         Some(([("agent", agent.name.as_str())], at))
     });
     gauge(encoder, "werkpilot_agent_next_run_timestamp", "When it is due next.", Some(&Unit::Seconds), next)
+}
+
+fn latencies(encoder: &mut DescriptorEncoder<'_>, requests: &BTreeMap<AgentName, RequestTimes>) -> fmt::Result {
+    let latencies = requests.iter().flat_map(|(agent, times)| {
+        let quantiles = in_seconds([("0.5", times.p50), ("0.95", times.p95), ("0.99", times.p99)]);
+        quantiles.map(|(quantile, seconds)| ([("agent", agent.as_str()), ("quantile", quantile)], seconds))
+    });
+    let help = "Latencies of its answers on the bus in the last hour.";
+    gauge(encoder, "werkpilot_agent_request_latency", help, Some(&Unit::Seconds), latencies)
+}
+
+fn bus(encoder: &mut DescriptorEncoder<'_>, bus: &BusView) -> fmt::Result {
+    plain(encoder, "werkpilot_bus_connections", "Clients that are connected.", None, bus.connections as f64)?;
+    plain(encoder, "werkpilot_bus_subscriptions", "Subscriptions.", None, bus.subscriptions as f64)?;
+    let pending = bus.pending_requests as f64;
+    plain(encoder, "werkpilot_bus_requests_pending", "Requests that wait for their answers.", None, pending)?;
+    total(encoder, "werkpilot_bus_clients", "Clients that ever connected.", bus.total_connections)?;
+    let ways = |of_in, of_out| [([("direction", "in")], of_in), ([("direction", "out")], of_out)];
+    counter(encoder, "werkpilot_bus_messages", "Messages by direction.", ways(bus.in_msgs, bus.out_msgs))?;
+    counter(encoder, "werkpilot_bus_message_bytes", "Their bytes.", ways(bus.in_bytes, bus.out_bytes))?;
+    let requests = &bus.requests;
+    let fates = [
+        ("delivered", requests.delivered),
+        ("answered", requests.answered),
+        ("cached", requests.cached),
+        ("unavailable", requests.unavailable),
+        ("overloaded", requests.overloaded),
+        ("timed_out", requests.timed_out),
+        ("undelivered", requests.undelivered),
+    ];
+    let fates = fates.map(|(fate, count)| ([("fate", fate)], count));
+    counter(encoder, "werkpilot_bus_requests", "What became of requests to programs.", fates)?;
+    let replies = [([("reason", "late")], requests.late_replies), ([("reason", "foreign")], requests.rejected_replies)];
+    counter(encoder, "werkpilot_bus_replies_dropped", "Replies that were thrown away.", replies)?;
+    let help = "Clients that were cut off because they did not keep up.";
+    total(encoder, "werkpilot_bus_slow_consumers", help, bus.slow_consumers)?;
+    total(encoder, "werkpilot_bus_violations", "What somebody was not allowed to do.", bus.violations)?;
+    let help = "Messages for jobs that were not taken because too many of them wait.";
+    total(encoder, "werkpilot_bus_triggers_dropped", help, bus.triggers_dropped)
 }

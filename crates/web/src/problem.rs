@@ -98,6 +98,7 @@ impl From<ControlError> for Problem {
             ControlError::NotAJob(_) => (StatusCode::CONFLICT, "urn:werkpilot:not-a-job"),
             ControlError::Refused(_) => (StatusCode::CONFLICT, "urn:werkpilot:refused"),
             ControlError::TooManyWaiters => (StatusCode::SERVICE_UNAVAILABLE, "urn:werkpilot:too-many-waiters"),
+            ControlError::NotKept { .. } => (StatusCode::SERVICE_UNAVAILABLE, "urn:werkpilot:not-kept"),
             ControlError::Log { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "urn:werkpilot:log"),
             ControlError::Reload(ReloadError::Faults(_)) => (StatusCode::UNPROCESSABLE_ENTITY, "urn:werkpilot:faults"),
             ControlError::Reload(ReloadError::ShuttingDown) | ControlError::Unavailable(_) => {

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, guard, web};
 
-use crate::api::{agents, control, dead_letters, events, executions, graph, logs, queue, schedule, why};
+use crate::api::{agents, bus, control, dead_letters, events, executions, graph, logs, queue, schedule, why};
 use crate::problem::Problem;
 use crate::{health, metrics, page};
 
@@ -76,7 +76,7 @@ const fn post(path: &'static str, handler: fn() -> actix_web::Route) -> Route {
 }
 
 /// All routes.
-pub static ROUTES: [Route; 31] = [
+pub static ROUTES: [Route; 33] = [
     open("/", || web::to(page::show)),
     open("/assets/status.css", || web::to(page::style)),
     open("/assets/icon.svg", || web::to(page::icon)),
@@ -89,6 +89,7 @@ pub static ROUTES: [Route; 31] = [
     open("/api/v1/agents/{name}/health", || web::to(agents::health)),
     open("/api/v1/queue", || web::to(queue::show)),
     open("/api/v1/schedule", || web::to(schedule::show)),
+    open("/api/v1/bus", || web::to(bus::show)),
     open("/api/v1/graph", || web::to(graph::show)),
     open("/api/v1/why/{subject}", || web::to(why::show)),
     post("/api/v1/agents/{name}/start", || web::to(agents::start)),
@@ -103,6 +104,7 @@ pub static ROUTES: [Route; 31] = [
     get("/api/v1/dead-letters", || web::to(dead_letters::list)),
     get("/api/v1/dead-letters/{id}", || web::to(dead_letters::show)),
     get("/api/v1/events", || web::to(events::list)),
+    get("/api/v1/bus/services", || web::to(bus::services)),
     get("/api/v1/config", || web::to(control::config)),
     post("/api/v1/pause", || web::to(control::pause)),
     post("/api/v1/resume", || web::to(control::resume)),

@@ -30,6 +30,9 @@ impl From<StartError> for BuildError {
 
 /// Describes an orchestrator that a program embeds. Begins with [`Orchestrator::builder`].
 ///
+/// What the program sets by [`Self::set`] goes before the settings file. The variables `WERKPILOT_*` are the command
+/// line's and mean nothing here: the environment is the program's.
+///
 /// ```no_run
 /// use werkpilot::Orchestrator;
 ///
@@ -38,6 +41,7 @@ impl From<StartError> for BuildError {
 ///     .registry("registry")
 ///     .set("dashboard.listen", "127.0.0.1:0")
 ///     .run(|orchestrator| async move {
+///         orchestrator.booted().await;
 ///         println!("{} agents", orchestrator.handle().agents().await.map_or(0, |agents| agents.len()));
 ///     })?;
 /// # Ok(())

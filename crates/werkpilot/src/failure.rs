@@ -8,13 +8,15 @@ use serde_json::json;
 /// Exit codes of sysexits.h, plus two of our own. `werkpilot help` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// `run --wait`: the execution did not succeed.
+    /// `run --wait`: the execution did not succeed. `request`: the agent answered with an error.
     Failed = 1,
     /// `EX_USAGE`: the command line.
     Usage = 64,
+    /// `EX_DATAERR`: the state folder's database is damaged, or of a newer version.
+    Data = 65,
     /// `EX_NOINPUT`: an unknown agent, execution or dead letter; a file that is not there.
     NoInput = 66,
-    /// `EX_UNAVAILABLE`: no orchestrator is running, or its port is taken.
+    /// `EX_UNAVAILABLE`: no orchestrator or bus is running, its port is taken, or nobody listens to a request.
     Unavailable = 69,
     /// `EX_SOFTWARE`: a fault of Werkpilot.
     Internal = 70,
@@ -22,13 +24,13 @@ pub enum Code {
     CantCreate = 73,
     /// `EX_IOERR`: reading or writing failed.
     Io = 74,
-    /// `EX_TEMPFAIL`: refused now.
+    /// `EX_TEMPFAIL`: refused now, or the agent that is asked is unavailable; trying again may help.
     Refused = 75,
     /// `EX_NOPERM`: not allowed.
     NoPermission = 77,
     /// `EX_CONFIG`: faults in registry or settings.
     Config = 78,
-    /// `run --wait`: the execution timed out (as timeout(1) says it).
+    /// `run --wait`: the execution timed out (as timeout(1) says it). `request`: there was no answer in time.
     TimedOut = 124,
 }
 

@@ -29,3 +29,9 @@ mod watch;
 pub use builder::{BuildError, Builder};
 pub use orchestrator::{Options, Orchestrator, Prepared, RunError, StartError, Summary, run};
 pub use source::{ConfigInEffect, Source};
+
+// What an embedding program names: it needs no other crate of ours.
+pub use werkpilot_core::ids::AgentName;
+pub use werkpilot_core::spec::{Backoff, Condition, Dependency, Priority, RestartPolicy};
+pub use werkpilot_runtime::bus::{AgentError, InProcess, InProcessBuilder, Incoming, Messenger, Query, RequestError};
+pub use werkpilot_runtime::{ControlError, Handle};

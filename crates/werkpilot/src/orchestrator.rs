@@ -11,6 +11,7 @@ use notify::RecommendedWatcher;
 use werkpilot_process as process;
 use werkpilot_runtime::bus::{BusSide, InProcess, Messenger};
 use werkpilot_runtime::{ControlError, Handle, Loaded};
+use werkpilot_store::{OpenError, Store};
 use werkpilot_web::{BindError, Bound};
 
 use crate::builder::Builder;
@@ -40,6 +41,9 @@ pub enum StartError {
     /// A listener could not be taken.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// What was kept can't be opened.
+    #[error("failed to {0}")]
+    Store(#[from] OpenError),
     /// What the last orchestrator left could not be ended.
     #[error("failed to end what a crashed orchestrator left behind")]
     Survivors(#[source] io::Error),
@@ -112,6 +116,7 @@ pub struct Prepared {
     bus: TcpListener,
     summary: Summary,
     state: StateDir,
+    store: Store,
 }
 
 impl Prepared {
@@ -128,8 +133,9 @@ impl Prepared {
         let bound = Bound::bind(&loaded.settings.dashboard, state.path())?;
         let bus = werkpilot_web::bind_bus(loaded.settings.bus.listen)?;
         let summary = summary(&loaded, &bound, &bus, state.path());
+        let store = Store::open_locked(state.path())?;
         end_survivors(state.path())?;
-        Ok(Self { loaded, in_effect, bound, bus, summary, state })
+        Ok(Self { loaded, in_effect, bound, bus, summary, state, store })
     }
 
     /// What will be started.
@@ -142,13 +148,14 @@ impl Prepared {
     /// # Errors
     /// [`StartError`].
     pub async fn start(self, source: &Source, options: Options) -> Result<Orchestrator, StartError> {
-        let Self { loaded, in_effect, bound, bus, summary, state } = self;
+        let Self { loaded, in_effect, bound, bus, summary, state, store } = self;
         let runtime_dir = runtime_dir::of(state.path());
         let handle = werkpilot_runtime::start(werkpilot_runtime::Options {
             loaded,
             loader: source.loader(&in_effect),
             state_dir: state.path().to_owned(),
             runtime_dir: runtime_dir.clone(),
+            store: Some(store),
             bus: Some(bus),
             residents: options.in_process,
             hands: None,
@@ -209,6 +216,12 @@ impl Orchestrator {
     /// The way in.
     pub fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// Waits until all layers of the fleet were started, and their services are ready or late. `false`: it goes down
+    /// instead.
+    pub async fn booted(&self) -> bool {
+        self.handle.booted().await
     }
 
     /// The bus, for the embedding program's own questions.

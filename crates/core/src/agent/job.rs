@@ -121,6 +121,8 @@ impl Jobs {
             attempt: grant.attempt,
             instance: 0,
             spec: core.spec.clone(),
+            trigger: Some(grant.trigger),
+            queued_at: Some(grant.queued_at),
             scheduled_for: grant.scheduled_for,
             payload: grant.payload,
         }));

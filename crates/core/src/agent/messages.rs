@@ -13,6 +13,7 @@ use crate::settings::Breaker;
 use crate::spec::{AgentSpec, StopPolicy};
 use crate::status::Status;
 use crate::time::{Moment, Timestamp};
+use crate::trigger::Trigger;
 
 /// A process of an agent, unique while the orchestrator runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -187,6 +188,10 @@ pub struct Launch {
     pub instance: u16,
     /// What is run.
     pub spec: Arc<AgentSpec>,
+    /// What asked for it, for a job.
+    pub trigger: Option<Trigger>,
+    /// When it was asked for, for a job.
+    pub queued_at: Option<Timestamp>,
     /// The time that it was scheduled for.
     pub scheduled_for: Option<Timestamp>,
     /// What it gets on stdin.

@@ -13,6 +13,7 @@ use crate::exit::{SpawnFailure, SpawnFailureKind};
 use crate::ids::{AgentName, RunId};
 use crate::signal::Signal;
 use crate::spec::{Backoff, Health, JobSpec, Overlap, Probe, Program, Ready, ReadyCheck, ServiceSpec};
+use crate::trigger::Trigger;
 
 const NOTHING: [&str; 0] = [];
 const SECOND: Duration = Duration::from_secs(1);
@@ -107,8 +108,17 @@ impl Bench {
     /// The dispatcher starts attempt `attempt` of execution `run`.
     fn grant(&mut self, run: u32, attempt: u32) -> Vec<String> {
         let (id, agent) = (RunId::from_parts(u64::from(run), 0), AgentIndex(0));
-        let grant =
-            Grant { key: key(run), run: id, agent, instance: None, attempt, scheduled_for: None, payload: None };
+        let grant = Grant {
+            queued_at: Timestamp::from_millis(0),
+            key: key(run),
+            run: id,
+            agent,
+            instance: None,
+            attempt,
+            trigger: Trigger::Schedule,
+            scheduled_for: None,
+            payload: None,
+        };
         self.on(Event::Granted(grant))
     }
 
@@ -116,7 +126,17 @@ impl Bench {
         self.runs += 1;
         let (id, agent, instance) = (RunId::from_parts(u64::from(self.runs), 0), AgentIndex(0), Some(instance));
         let key = key(self.runs);
-        let grant = Grant { key, run: id, agent, instance, attempt: 1, scheduled_for: None, payload: None };
+        let grant = Grant {
+            queued_at: Timestamp::from_millis(0),
+            key,
+            run: id,
+            agent,
+            instance,
+            attempt: 1,
+            trigger: Trigger::Startup,
+            scheduled_for: None,
+            payload: None,
+        };
         self.on(Event::Granted(grant))
     }
 

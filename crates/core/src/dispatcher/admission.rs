@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::entry::{Entry, Gate};
-use super::messages::{Action, Admission, Request};
+use super::messages::{Action, Admission, Finished, Request};
 use super::runs::Run;
 use super::{Dispatcher, RunKey};
 use crate::event::{End, Event as Fact};
@@ -11,7 +11,6 @@ use crate::ids::RunId;
 use crate::reason::Reason;
 use crate::spec::Overlap;
 use crate::time::Clocks;
-use crate::trigger::Trigger;
 
 /// So many events of admission are told in one turn; a second in which more are due has them in their line within
 /// milliseconds, and the events follow turn by turn.
@@ -91,7 +90,7 @@ impl Dispatcher {
 
     /// Puts the request into the queue, or says why not.
     fn decide(&mut self, request: Request, now: Clocks, out: &mut Vec<Action>) -> Result<RunKey, Admission> {
-        let id = self.new_id(now.wall);
+        let id = request.run.unwrap_or_else(|| self.new_id(now.wall));
         let agent = request.agent;
         let Some(entry) = self.entries.get(agent.slot()).filter(|entry| entry.is_defined()) else {
             return Err(Admission::Refused(id, Reason::UnknownAgent));
@@ -100,7 +99,7 @@ impl Dispatcher {
         let superseded = if matches!(verdict, Verdict::CancelOthers) { self.superseded(entry) } else { Vec::new() };
         match verdict {
             Verdict::Admit | Verdict::CancelOthers if self.is_full_without(&superseded) => {
-                Err(Self::refuse(entry, id, request, Reason::QueueFull { capacity: self.capacity }, out))
+                Err(Self::refuse(entry, id, request, Reason::QueueFull { capacity: self.capacity }, now, out))
             }
             Verdict::Admit => Ok(self.accept(id, request, now, out)),
             Verdict::CancelOthers => {
@@ -109,18 +108,25 @@ impl Dispatcher {
                 }
                 Ok(self.accept(id, request, now, out))
             }
-            Verdict::Refuse(reason) => Err(Self::refuse(entry, id, request, reason, out)),
+            Verdict::Refuse(reason) => Err(Self::refuse(entry, id, request, reason, now, out)),
             Verdict::Skip(reason) => {
                 let (agent, trigger) = (entry.profile.name.clone(), request.trigger.clone());
                 out.push(Action::Emit(Fact::AgentSkipped { agent, run: id, trigger, reason: reason.clone() }));
-                out.push(Action::Emit(unaccepted(entry, id, End::Skipped, request.trigger, reason.clone())));
+                unaccepted(entry, id, End::Skipped, request, &reason, now, out);
                 Err(Admission::Skipped(id, reason))
             }
         }
     }
 
-    fn refuse(entry: &Entry, id: RunId, request: Request, reason: Reason, out: &mut Vec<Action>) -> Admission {
-        out.push(Action::Emit(unaccepted(entry, id, End::Refused, request.trigger, reason.clone())));
+    fn refuse(
+        entry: &Entry,
+        id: RunId,
+        request: Request,
+        reason: Reason,
+        now: Clocks,
+        out: &mut Vec<Action>,
+    ) -> Admission {
+        unaccepted(entry, id, End::Refused, request, &reason, now, out);
         Admission::Refused(id, reason)
     }
 
@@ -189,7 +195,7 @@ impl Dispatcher {
     }
 
     fn accept(&mut self, id: RunId, request: Request, now: Clocks, out: &mut Vec<Action>) -> RunKey {
-        let Request { agent, trigger, scheduled_for, payload } = request;
+        let Request { agent, trigger, scheduled_for, payload, run: _ } = request;
         let entry = &mut self.entries[agent.slot()];
         // A trial counts as an automatic start, unless a person asked for it.
         let counted = matches!(entry.gate, Gate::HalfOpen) && !trigger.is_explicit();
@@ -208,16 +214,40 @@ impl Dispatcher {
 }
 
 /// The end of an execution that was never accepted.
-fn unaccepted(entry: &Entry, run: RunId, end: End, trigger: Trigger, reason: Reason) -> Fact {
-    Fact::ExecutionEnded {
-        agent: entry.profile.name.clone(),
+fn unaccepted(
+    entry: &Entry,
+    run: RunId,
+    end: End,
+    request: Request,
+    reason: &Reason,
+    now: Clocks,
+    out: &mut Vec<Action>,
+) {
+    let agent = entry.profile.name.clone();
+    out.push(Action::Keep(Box::new(Finished {
+        run,
+        agent: agent.clone(),
+        trigger: request.trigger.clone(),
+        scheduled_for: request.scheduled_for,
+        queued_at: now.wall,
+        ended_at: now.wall,
+        end,
+        started: false,
+        attempts: Vec::new(),
+        waited: Duration::ZERO,
+        exit: None,
+        reason: Some(reason.clone()),
+        peak_rss_bytes: None,
+    })));
+    out.push(Action::Emit(Fact::ExecutionEnded {
+        agent,
         run,
         end,
-        trigger,
+        trigger: request.trigger,
         attempts: 0,
         duration: None,
         waited: Duration::ZERO,
         exit: None,
-        reason: Some(reason),
-    }
+        reason: Some(reason.clone()),
+    }));
 }

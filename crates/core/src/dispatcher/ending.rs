@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::entry::{Gate, Outcome};
-use super::messages::{Action, Ended, Request};
+use super::messages::{Action, Ended, Finished, Request};
 use super::runs::{Park, Phase};
 use super::{Dispatcher, RunKey};
 use crate::dead_letters::Attempt;
@@ -106,6 +106,21 @@ impl Dispatcher {
         let missing = matches!(reason, Some(Reason::CommandMissing { .. }));
         let outcome = Outcome::of(end, missing).filter(|_| entry.is_defined());
         let error = reason.as_ref().map(ToString::to_string);
+        out.push(Action::Keep(Box::new(Finished {
+            run: run.id,
+            agent: entry.profile.name.clone(),
+            trigger: run.trigger.clone(),
+            scheduled_for: run.scheduled_for,
+            queued_at: now.wall_at(run.accepted),
+            ended_at: now.wall,
+            end,
+            started: run.started,
+            attempts: run.attempts().to_vec(),
+            waited: run.waited(),
+            exit: exit.clone(),
+            reason: reason.clone(),
+            peak_rss_bytes: Some(run.peak_rss_bytes()).filter(|bytes| *bytes > 0),
+        })));
         out.push(Action::Emit(Fact::ExecutionEnded {
             agent: entry.profile.name.clone(),
             run: run.id,
@@ -152,7 +167,7 @@ impl Dispatcher {
         let source = self.entries[agent.slot()].profile.name.clone();
         for follower in self.entries[agent.slot()].followers.clone() {
             let trigger = Trigger::After { agent: source.clone(), run };
-            self.admit_in_passing(Request { agent: follower, trigger, scheduled_for: None, payload: None }, now, out);
+            self.admit_in_passing(Request::new(follower, trigger), now, out);
         }
     }
 

@@ -7,7 +7,7 @@ use super::entry::Gate;
 use crate::dead_letters::{Attempt, DeadLetterDraft};
 use crate::event::{End, Event as Fact};
 use crate::exit::Exit;
-use crate::ids::{AgentIndex, RunId};
+use crate::ids::{AgentIndex, AgentName, RunId};
 use crate::queue::RunKey;
 use crate::reason::Reason;
 use crate::settings::{Breaker, QueueSettings};
@@ -26,6 +26,15 @@ pub struct Request {
     pub scheduled_for: Option<Timestamp>,
     /// What the program gets on stdin.
     pub payload: Option<Arc<[u8]>>,
+    /// Its id, where it was accepted and kept before.
+    pub run: Option<RunId>,
+}
+
+impl Request {
+    /// A request of which no more is known than who and why.
+    pub const fn new(agent: AgentIndex, trigger: Trigger) -> Self {
+        Self { agent, trigger, scheduled_for: None, payload: None, run: None }
+    }
 }
 
 /// The answer to a [`Request`]. The execution has an id in any case, and an end in the two latter ones.
@@ -156,6 +165,37 @@ pub struct Ended {
     pub peak_rss_bytes: u64,
 }
 
+/// All that is worth keeping of an execution that has ended.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Which.
+    pub run: RunId,
+    /// Whose.
+    pub agent: AgentName,
+    /// What asked for it.
+    pub trigger: Trigger,
+    /// The time that it was scheduled for.
+    pub scheduled_for: Option<Timestamp>,
+    /// When it was asked for.
+    pub queued_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Its end.
+    pub end: End,
+    /// Whether it ever got a worker.
+    pub started: bool,
+    /// Every attempt, first one first.
+    pub attempts: Vec<Attempt>,
+    /// Time spent waiting for a worker, of the last attempt.
+    pub waited: Duration,
+    /// How the last attempt's program ended.
+    pub exit: Option<Exit>,
+    /// Why it ended as it did, unless it succeeded.
+    pub reason: Option<Reason>,
+    /// The most bytes that an attempt took.
+    pub peak_rss_bytes: Option<u64>,
+}
+
 /// The right to start a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -169,6 +209,10 @@ pub struct Grant {
     pub instance: Option<u16>,
     /// Number of the attempt, from 1.
     pub attempt: u32,
+    /// What asked for it.
+    pub trigger: Trigger,
+    /// When it was asked for.
+    pub queued_at: Timestamp,
     /// The time that it was scheduled for.
     pub scheduled_for: Option<Timestamp>,
     /// What the program gets on stdin.
@@ -190,6 +234,8 @@ pub enum Action {
         /// Why.
         reason: Reason,
     },
+    /// Keep the end of an execution; what is told of it comes next.
+    Keep(Box<Finished>),
     /// Tell everybody.
     Emit(Fact),
     /// Keep a dead letter.

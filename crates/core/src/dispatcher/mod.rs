@@ -31,7 +31,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 pub use entry::{AgentProfile, Gate};
-pub use messages::{Action, Admission, Ended, Event, Grant, Request};
+pub use messages::{Action, Admission, Ended, Event, Finished, Grant, Request};
 pub use runs::{Park, Phase};
 pub use views::{Live, Waiting};
 

@@ -99,6 +99,8 @@ impl Dispatcher {
             agent: run.agent,
             instance: run.instance,
             attempt: run.attempt,
+            trigger: run.trigger.clone(),
+            queued_at: now.wall_at(run.accepted),
             scheduled_for: run.scheduled_for,
             payload: run.payload.clone(),
         };

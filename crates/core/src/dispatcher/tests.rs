@@ -98,19 +98,14 @@ impl Desk {
 
     fn admit(&mut self, agent: u32, trigger: Trigger) -> Vec<String> {
         let mut out = Vec::new();
-        let request = Request { agent: AgentIndex(agent), trigger, scheduled_for: None, payload: None };
+        let request = Request::new(AgentIndex(agent), trigger);
         let _ = self.dispatcher.admit(request, self.now, &mut out);
         self.said(&out)
     }
 
     fn batch(&mut self, agents: &[u32]) -> Vec<String> {
         let mut out = Vec::new();
-        let request = |agent: &u32| Request {
-            agent: AgentIndex(*agent),
-            trigger: Trigger::Schedule,
-            scheduled_for: None,
-            payload: None,
-        };
+        let request = |agent: &u32| Request::new(AgentIndex(*agent), Trigger::Schedule);
         self.dispatcher.admit_batch(agents.iter().map(request), self.now, &mut out);
         self.said(&out)
     }
@@ -179,7 +174,7 @@ impl Desk {
                 Action::Emit(fact @ Fact::DependenciesUnhealthy { .. }) => Some(fact.to_string()),
                 Action::Emit(Fact::BreakerOpened { .. }) => Some("no room".to_owned()),
                 Action::Emit(Fact::BreakerClosed { .. }) => Some("room again".to_owned()),
-                Action::Emit(_) => None,
+                Action::Keep(_) | Action::Emit(_) => None,
             });
         }
         words

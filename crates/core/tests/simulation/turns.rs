@@ -47,7 +47,7 @@ impl World {
                 Action::Cancel { agent, key, reason } => {
                     self.send(agent, Note::Tell(ToAgent::CancelRun { key, reason }));
                 }
-                Action::Emit(_) | Action::DeadLetter(_) | Action::Sample { .. } => {}
+                Action::Keep(_) | Action::Emit(_) | Action::DeadLetter(_) | Action::Sample { .. } => {}
             }
         }
         self.model.check(&mut self.dispatcher, now.steady);

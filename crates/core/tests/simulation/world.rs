@@ -402,5 +402,5 @@ pub fn breaker(chance: &mut Chance) -> Breaker {
 }
 
 pub fn request(agent: AgentIndex, trigger: Trigger) -> Request {
-    Request { agent, trigger, scheduled_for: None, payload: None }
+    Request::new(agent, trigger)
 }

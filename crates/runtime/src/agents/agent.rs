@@ -109,7 +109,14 @@ impl AgentActor {
             Action::Launch(launch) => {
                 if let Some(slot) = self.house.directory.borrow_mut().get_mut(self.index) {
                     let (key, since) = (launch.process, self.house.now().wall);
-                    slot.processes.push(LiveProcess { key, run: launch.run, pid: None, since, said: None });
+                    slot.processes.push(LiveProcess {
+                        key,
+                        run: launch.run,
+                        attempt: launch.attempt,
+                        pid: None,
+                        since,
+                        said: None,
+                    });
                 }
                 self.house.hands.launch(launch);
             }

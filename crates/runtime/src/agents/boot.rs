@@ -14,6 +14,8 @@ use werkpilot_core::trigger::Trigger;
 use crate::alarm::{Alarm, Alarmed};
 use crate::house::{House, HousePhase};
 use crate::intake::schedule::ScheduleAgents;
+use crate::observe::dead_letters::KeepDeadLetter;
+use crate::state::{CutOff, triggers};
 use crate::supervision::ExitNotice;
 use crate::work::queue::AdmitBatch;
 
@@ -52,6 +54,7 @@ impl BootActor {
     }
 
     fn begin(&mut self, ctx: &mut Context<Self>) {
+        self.settle();
         let graph = self.house.graph.borrow().clone();
         let directory = self.house.directory.borrow();
         let member = |agent: AgentIndex| BootMember {
@@ -118,14 +121,45 @@ impl BootActor {
         if !timed.is_empty() {
             self.house.posts.schedule.tell(ScheduleAgents(timed));
         }
-        if !at_once.is_empty() {
-            let request = |agent| Request { agent, trigger: Trigger::Startup, scheduled_for: None, payload: None };
-            self.house.posts.queue.tell(AdmitBatch(at_once.into_iter().map(request).collect()));
+        let request = |agent| Request::new(agent, Trigger::Startup);
+        let mut requests: Vec<_> = at_once.into_iter().map(request).collect();
+        requests.extend(self.promised(members));
+        if !requests.is_empty() {
+            self.house.posts.queue.tell(AdmitBatch(requests));
+        }
+    }
+
+    /// What the last orchestrator promised and could not do any more.
+    fn promised(&self, members: &[AgentIndex]) -> Vec<Request> {
+        let (mut cut_off, directory) = (self.house.cut_off.borrow_mut(), self.house.directory.borrow());
+        let mut requests = Vec::new();
+        for agent in members {
+            let rows = directory.get(*agent).and_then(|slot| cut_off.triggers.remove(&slot.name));
+            requests.extend(rows.into_iter().flatten().map(|row| triggers::request(*agent, row)));
+        }
+        requests
+    }
+
+    /// Ends what the last orchestrator could not.
+    fn settle(&self) {
+        let (batches, events, letters) = {
+            let mut cut_off = self.house.cut_off.borrow_mut();
+            let CutOff { batches, events, letters, .. } = &mut *cut_off;
+            (std::mem::take(batches), std::mem::take(events), std::mem::take(letters))
+        };
+        for batch in batches {
+            self.house.ledger.record(batch);
+        }
+        for event in events {
+            self.house.emit(event);
+        }
+        for (draft, end) in letters {
+            self.house.posts.dead_letters.tell(KeepDeadLetter { draft, end });
         }
     }
 
     fn completed(&self, took: std::time::Duration, late: &[AgentIndex], critical_path: &[AgentIndex]) {
-        self.house.phase.set(HousePhase::Running);
+        self.house.enter(HousePhase::Running);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let event = Event::BootCompleted {
             agents: count(self.house.directory.borrow().len()),

@@ -63,7 +63,15 @@ pub enum ReloadError {
 }
 
 /// Settings that are used once, at the start.
-const AFTER_RESTART: [&str; 4] = ["dashboard", "bus", "state", "logs.format"];
+const AFTER_RESTART: [&str; 7] = [
+    "dashboard",
+    "bus.listen",
+    "bus.max_payload",
+    "bus.max_pending_requests",
+    "bus.reply_window",
+    "state",
+    "logs.format",
+];
 
 /// The actor of the reload.
 pub struct Reloader {
@@ -178,6 +186,9 @@ impl Reloader {
         self.house.posts.queue.tell(Tell(ToDispatcher::Configure { queue, breaker, workers }));
         self.house.posts.dead_letters.tell(ResizeDesk(settings.dead_letters.capacity));
         self.house.posts.percentiles.tell(ResizeSamples(settings.percentiles.samples));
+        if let Some(side) = &self.house.bus {
+            side.bus.set_request_timeout(settings.bus.request_timeout);
+        }
         if let Some(host) = &self.house.host {
             host.set_logs(settings.logs.clone());
         }

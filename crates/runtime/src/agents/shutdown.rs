@@ -87,7 +87,7 @@ impl ShutdownActor {
     }
 
     fn begin(&mut self, reason: String, ctx: &mut Context<Self>) {
-        self.house.phase.set(HousePhase::ShuttingDown);
+        self.house.enter(HousePhase::ShuttingDown);
         let (jobs, services) = self.running();
         let agents: Vec<AgentIndex> = self.house.directory.borrow().iter().map(|(index, _)| index).collect();
         for agent in agents {
@@ -171,8 +171,15 @@ impl ShutdownActor {
                 ctx.spawn(stopping.into_actor(self).map(move |(), _, ctx| ctx.notify(StepDone(step))));
             }
             Step::Cleanup => {
-                let host = self.house.host.clone();
-                let cleaning = tokio::task::spawn_blocking(move || host.map(|host| host.shutdown(CLEANUP_GRACE)));
+                let (host, ledger) = (self.house.host.clone(), self.house.ledger.clone());
+                let cleaning = tokio::task::spawn_blocking(move || {
+                    let report = host.map(|host| host.shutdown(CLEANUP_GRACE));
+                    // After the last word of the last process.
+                    if let Err(error) = ledger.close(CLEANUP_GRACE) {
+                        log::error!("failed to {error}");
+                    }
+                    report
+                });
                 ctx.spawn(cleaning.into_actor(self).map(move |report, _, ctx| {
                     if let Ok(Some(report)) = report {
                         log::debug!("the process host is closed: {report:?}");

@@ -14,6 +14,7 @@ use werkpilot_bus::switch::{ConnectionView, Stats};
 use super::board::Board;
 use super::desk::Desk;
 use super::session::Session;
+use super::tray::Tray;
 use crate::supervision::ExitNotice;
 
 /// Without a free file descriptor, accepting is tried again after this time.
@@ -28,8 +29,10 @@ pub struct BusReport {
     pub connections: usize,
     /// Subscriptions at the moment.
     pub subscriptions: usize,
-    /// Requests that wait for an answer.
+    /// Requests that wait for an answer, those to in-process agents included.
     pub pending: usize,
+    /// Messages for jobs that were not taken because too many of them wait; who wanted an answer was told.
+    pub triggers_dropped: u64,
     /// Connections at most.
     pub max_connections: usize,
     /// What clients are told.
@@ -57,9 +60,15 @@ pub struct BeginLameDuck;
 #[rtype(result = "()")]
 pub struct CloseBus;
 
+/// Ends the actor by a panic: a drill.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Crash;
+
 /// The actor of the bus.
 pub struct BusActor {
     board: Rc<Board>,
+    tray: Tray,
     desk: Option<Rc<Desk>>,
     listener: Option<Rc<TcpListener>>,
     accepting: Option<SpawnHandle>,
@@ -69,13 +78,14 @@ pub struct BusActor {
 impl BusActor {
     /// An actor for the board, which listens where it is told.
     /// Without a desk it does nothing for a fleet.
-    pub fn new(
+    pub(super) fn new(
         board: Rc<Board>,
+        tray: Tray,
         desk: Option<Rc<Desk>>,
         listener: Option<Rc<TcpListener>>,
         notice: ExitNotice,
     ) -> Self {
-        Self { board, desk, listener, accepting: None, _notice: notice }
+        Self { board, tray, desk, listener, accepting: None, _notice: notice }
     }
 
     pub(super) fn board(&self) -> &Board {
@@ -84,6 +94,10 @@ impl BusActor {
 
     pub(super) fn board_rc(&self) -> &Rc<Board> {
         &self.board
+    }
+
+    pub(super) fn tray(&self) -> &Tray {
+        &self.tray
     }
 
     pub(super) fn desk(&self) -> Option<&Rc<Desk>> {
@@ -126,6 +140,7 @@ impl Actor for BusActor {
         ctx.set_mailbox_capacity(4_096);
         ctx.spawn(self.board.clone().postman().into_actor(self));
         self.accept(ctx);
+        self.empty_tray();
     }
 }
 
@@ -137,7 +152,8 @@ impl Handler<GetBusReport> for BusActor {
             stats: switch.stats(),
             connections: switch.connections_len(),
             subscriptions: switch.subscriptions_len(),
-            pending: switch.pending_len(),
+            pending: switch.pending_len() + self.board.waits.borrow().len(),
+            triggers_dropped: self.desk.as_ref().map_or(0, |desk| desk.triggers_dropped()),
             max_connections: switch.settings().max_connections,
             info: switch.info().clone(),
         })
@@ -177,5 +193,12 @@ impl Handler<CloseBus> for BusActor {
             };
             let _ = tokio::time::timeout(PATIENCE, closed).await;
         })
+    }
+}
+
+impl Handler<Crash> for BusActor {
+    type Result = ();
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crash drill of the bus");
     }
 }

@@ -17,7 +17,7 @@ use actix::prelude::*;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use werkpilot_bus::deadlines::{Deadlines, Key};
-use werkpilot_bus::switch::{CloseReason, ConnectionId, Delivery, Edge, Fact, Received, Switch};
+use werkpilot_bus::switch::{ConnectionId, Delivery, Edge, Fact, Received, Switch};
 use werkpilot_core::ids::AgentName;
 use werkpilot_core::time::Moment;
 
@@ -210,13 +210,13 @@ impl Board {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
-                    socket.session.do_send(Undelivered::Ended(CloseReason::HungUp));
+                    socket.session.do_send(Undelivered::Ended);
                     return;
                 }
             }
         }
-        if let Some(reason) = switch.closing(id) {
-            socket.session.do_send(Undelivered::Ended(reason));
+        if switch.closing(id).is_some() {
+            socket.session.do_send(Undelivered::Ended);
         }
     }
 

@@ -53,6 +53,7 @@ pub struct Desk {
     ends: EndSink,
     asked: Rc<RefCell<HashMap<u64, mpsc::Sender<Delivery>>>>,
     last_inbox: Cell<u64>,
+    triggers_dropped: Cell<u64>,
 }
 
 impl Desk {
@@ -77,8 +78,17 @@ impl Desk {
                 }
             }),
         );
-        let triggers = RefCell::default();
-        Rc::new(Self { board, system, triggers, sink, messenger, ends, asked, last_inbox: Cell::new(0) })
+        Rc::new(Self {
+            board,
+            system,
+            triggers: RefCell::default(),
+            sink,
+            messenger,
+            ends,
+            asked,
+            last_inbox: Cell::new(0),
+            triggers_dropped: Cell::new(0),
+        })
     }
 
     /// The way to the bus for in-process agents.
@@ -144,11 +154,18 @@ impl Desk {
         let reply = delivery.reply.map(|subject| ReplyTo { agent, subject });
         let subject = String::from_utf8_lossy(&delivery.subject).into_owned();
         let triggered = Triggered { agent, subject, payload: delivery.payload, reply: reply.clone() };
-        if !(self.sink)(triggered)
-            && let Some(reply) = reply
-        {
+        if (self.sink)(triggered) {
+            return;
+        }
+        self.triggers_dropped.set(self.triggers_dropped.get() + 1);
+        if let Some(reply) = reply {
             self.answer(&reply, Err((429, "too many messages wait for the queue".to_owned())));
         }
+    }
+
+    /// Messages that could not be taken.
+    pub fn triggers_dropped(&self) -> u64 {
+        self.triggers_dropped.get()
     }
 
     /// Answers a message in the name of the job that it triggered: with what the job wrote, or with a code and a text.

@@ -1,48 +1,21 @@
-//! What the fleet asks of the bus actor.
+//! What the fleet asks of the bus actor. What it tells it is in [`super::tray`].
 
 use std::time::Duration;
 
 use actix::prelude::*;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
-use werkpilot_bus::switch::Availability;
-use werkpilot_core::ids::{AgentIndex, AgentName};
+use werkpilot_core::ids::AgentName;
 
 use super::actor::BusActor;
-use super::desk::ReplyTo;
 
 /// Services that are asked for at once. More answers are not taken.
 const SERVICES: usize = 10_000;
 
-/// What became of agents; `None`: not in the registry any more.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct SetAvailabilities(pub Vec<(AgentName, Option<Availability>)>);
-
-/// Publishes events: topic and `CloudEvent`.
+/// Publishes events: topic and `CloudEvent`. Who listens may miss them while the bus actor is being started again.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct PublishEvents(pub Vec<(&'static str, Vec<u8>)>);
-
-/// On which subjects messages trigger jobs.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct SetTriggers(pub Vec<(AgentIndex, AgentName, Option<String>)>);
-
-/// Answers a message that triggered a job.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Answer {
-    /// Where the answer goes.
-    pub to: ReplyTo,
-    /// What the job wrote, or a code and a text.
-    pub answer: Result<Vec<u8>, (u16, String)>,
-}
-
-/// A process has ended: its connections are closed.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Revoke(pub u64);
 
 /// Whether a process of an agent answers `$SRV.PING.<agent>` in time.
 #[derive(Debug, Message)]
@@ -85,22 +58,6 @@ pub struct StartResident {
     pub agent: AgentName,
 }
 
-/// Stops an in-process agent.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct StopResident(pub u64);
-
-impl Handler<SetAvailabilities> for BusActor {
-    type Result = ();
-    fn handle(&mut self, SetAvailabilities(agents): SetAvailabilities, _: &mut Self::Context) {
-        self.board().with(|switch| {
-            for (agent, availability) in agents {
-                switch.set_availability(agent, availability);
-            }
-        });
-    }
-}
-
 impl Handler<PublishEvents> for BusActor {
     type Result = ();
     fn handle(&mut self, PublishEvents(events): PublishEvents, _: &mut Self::Context) {
@@ -108,32 +65,6 @@ impl Handler<PublishEvents> for BusActor {
         for (topic, json) in events {
             desk.say(topic, &json);
         }
-    }
-}
-
-impl Handler<SetTriggers> for BusActor {
-    type Result = ();
-    fn handle(&mut self, SetTriggers(triggers): SetTriggers, _: &mut Self::Context) {
-        let Some(desk) = self.desk() else { return };
-        for (agent, name, subject) in triggers {
-            desk.set_trigger(agent, &name, subject.as_deref());
-        }
-    }
-}
-
-impl Handler<Answer> for BusActor {
-    type Result = ();
-    fn handle(&mut self, Answer { to, answer }: Answer, _: &mut Self::Context) {
-        if let Some(desk) = self.desk() {
-            desk.answer(&to, answer);
-        }
-    }
-}
-
-impl Handler<Revoke> for BusActor {
-    type Result = ();
-    fn handle(&mut self, Revoke(credential): Revoke, _: &mut Self::Context) {
-        self.board().with(|switch| switch.revoke(credential));
     }
 }
 
@@ -189,12 +120,5 @@ impl Handler<StartResident> for BusActor {
     fn handle(&mut self, StartResident { key, agent }: StartResident, _: &mut Self::Context) -> bool {
         let Some(desk) = self.desk() else { return false };
         self.board().residents.start(self.board_rc(), desk.messenger(), key, &agent, desk.ends())
-    }
-}
-
-impl Handler<StopResident> for BusActor {
-    type Result = ();
-    fn handle(&mut self, StopResident(key): StopResident, _: &mut Self::Context) {
-        self.board().residents.stop(self.board(), key);
     }
 }

@@ -1,34 +1,29 @@
-//! The link between the fleet and its bus: tells the bus what became of agents and what happened, and turns messages into
-//! executions.
+//! The link between the fleet and its bus: tells the bus what became of agents and what happened, starts in-process agents
+//! there, and takes its news. How messages become executions is in [`super::executions`].
 //!
-//! Invariant: a message that wants an answer gets exactly one, at the latest when its execution ends.
+//! Invariant: what the bus has to know of agents is left in its tray, which outlives the bus actor.
 
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::oneshot;
 use werkpilot_bus::switch::{Availability, Fact};
 use werkpilot_core::agent::{Event as ToAgent, ProcessEnd, ProcessKey};
-use werkpilot_core::dispatcher::{Admission, Request};
-use werkpilot_core::event::{End, Event, Recorded};
+use werkpilot_core::event::{Event, Recorded};
 use werkpilot_core::exit::Exit;
-use werkpilot_core::ids::{AgentIndex, AgentName, RunId};
-use werkpilot_core::reason::Reason;
+use werkpilot_core::ids::{AgentIndex, AgentName};
 use werkpilot_core::time::Moment;
-use werkpilot_core::trigger::Trigger;
 
 use super::cloud_event;
-use super::desk::{ReplyTo, Triggered};
-use super::fleet::{Answer, PublishEvents, Revoke, SetAvailabilities, SetTriggers, StartResident};
+use super::executions::Answers;
+use super::fleet::{PublishEvents, StartResident};
+use super::tray::Note;
 use crate::hands::host_key;
 use crate::house::House;
 use crate::observe::percentiles::RecordRequest;
 use crate::supervision::ExitNotice;
 use crate::view::short_reason;
-use crate::work::queue::Admit;
 
 /// What happens within this time goes to the bus in one message: far below what a person or a timer notices.
 const GATHERED: Duration = Duration::from_millis(2);
@@ -36,10 +31,6 @@ const GATHERED: Duration = Duration::from_millis(2);
 const WAITING: usize = 10_000;
 /// Starting an actor takes microseconds; more than this means that the bus hangs.
 const STARTING: Duration = Duration::from_secs(5);
-/// The ends of executions come milliseconds after those of their programs; whoever waits longer is told that there is no end.
-const LAST: Duration = Duration::from_millis(500);
-/// Executions whose answer somebody waits for.
-const ANSWERS: usize = 10_000;
 
 /// Something happened that listeners of the bus want to hear.
 #[derive(Debug, Message)]
@@ -56,30 +47,10 @@ pub struct AgentChanged(pub AgentName);
 #[rtype(result = "()")]
 pub struct FleetChanged;
 
-/// An execution that a message asked for has ended.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct RunEnded(pub Recorded);
-
-/// What the final attempt of an execution wrote to stdout.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Wrote {
-    /// Which execution.
-    pub run: RunId,
-    /// The beginning of it, up to the largest payload.
-    pub stdout: Vec<u8>,
-}
-
 /// A process has ended.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct ProcessGone(pub u64);
-
-/// A message for a job came.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct TriggeredBy(pub Triggered);
 
 /// The bus has news.
 #[derive(Debug, Message)]
@@ -96,11 +67,6 @@ pub struct LaunchResident {
     pub agent: AgentName,
 }
 
-/// The bus is about to be closed. Answers when all who wait for an execution have been answered.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct TellLast;
-
 /// The actor of an in-process agent has ended.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -109,11 +75,6 @@ pub struct ResidentEnded {
     pub key: u64,
     /// What the panic said, if it was one.
     pub panicked: Option<String>,
-}
-
-struct Awaited {
-    to: ReplyTo,
-    stdout: Vec<u8>,
 }
 
 /// The actor of the link.
@@ -125,9 +86,7 @@ pub struct BusLink {
     gathering: bool,
     /// Agents that the bus was told of.
     told: BTreeSet<AgentName>,
-    awaited: HashMap<RunId, Awaited>,
-    /// Wants to know when nobody is awaited any more.
-    leaving: Option<oneshot::Sender<()>>,
+    pub(super) answers: Answers,
     /// In-process agents that run: by the host's key, with when they were started.
     residents: HashMap<u64, (ProcessKey, Moment)>,
     _notice: ExitNotice,
@@ -137,14 +96,13 @@ impl BusLink {
     /// An actor for the house's bus.
     pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
         Self {
+            answers: Answers::new(house.clone()),
             house,
             source: format!("/werkpilot/{}", std::process::id()),
             changed: BTreeSet::new(),
             events: Vec::new(),
             gathering: false,
             told: BTreeSet::new(),
-            awaited: HashMap::new(),
-            leaving: None,
             residents: HashMap::new(),
             _notice: notice,
         }
@@ -156,13 +114,14 @@ impl BusLink {
         }
     }
 
-    fn pass_on(&mut self) {
+    /// Tells the bus what was gathered.
+    pub(super) fn pass_on(&mut self) {
         self.gathering = false;
         let Some(side) = &self.house.bus else { return };
         let changed = std::mem::take(&mut self.changed);
         if !changed.is_empty() {
             let states: Vec<_> = changed.into_iter().map(|name| (name.clone(), self.availability(&name))).collect();
-            side.bus.post().tell(SetAvailabilities(states));
+            side.bus.leave(Note::Availabilities(states));
         }
         let events = std::mem::take(&mut self.events);
         if !events.is_empty() {
@@ -193,87 +152,9 @@ impl BusLink {
         }
         let mut states: Vec<_> = now.iter().map(|name| (name.clone(), self.availability(name))).collect();
         states.extend(self.told.difference(&now).map(|gone| (gone.clone(), None)));
-        side.bus.post().tell(SetAvailabilities(states));
-        side.bus.post().tell(SetTriggers(triggers));
+        side.bus.leave(Note::Availabilities(states));
+        side.bus.leave(Note::Triggers(triggers));
         self.told = now;
-    }
-
-    fn request(&mut self, triggered: Triggered, ctx: &mut Context<Self>) {
-        let Triggered { agent, subject, payload, reply } = triggered;
-        if reply.is_some() && self.awaited.len() >= ANSWERS {
-            return self.answer(reply, Err((429, format!("{ANSWERS} executions are waited for already"))));
-        }
-        let request = Request {
-            agent,
-            trigger: Trigger::Subject { subject },
-            scheduled_for: None,
-            payload: Some(Arc::from(payload)),
-        };
-        let Some(queue) = self.house.posts.queue.addr() else {
-            return self.answer(reply, Err((503, "the queue is being started again; try again".to_owned())));
-        };
-        // The queue answers in the order in which it was asked.
-        let admitted = queue.send(Admit(request)).into_actor(self);
-        ctx.spawn(admitted.map(move |admission, this, _| match admission {
-            Ok(Admission::Accepted(run)) => this.await_end(run, reply),
-            Ok(Admission::Skipped(_, reason)) => {
-                let error = this.why_skipped(agent, &reason);
-                this.answer(reply, Err(error));
-            }
-            Ok(Admission::Refused(_, reason)) => this.answer(reply, Err((503, format!("refused: {reason}")))),
-            Err(_) => this.answer(reply, Err((503, "the queue died; try again".to_owned()))),
-        }));
-    }
-
-    /// Who is disabled is unavailable, and answers as it does to a request by its name.
-    fn why_skipped(&self, agent: AgentIndex, reason: &Reason) -> (u16, String) {
-        let status = self.house.dispatcher.borrow().status(agent);
-        if status.is_disabled() { (503, format!("{status}: {reason}")) } else { (409, format!("skipped: {reason}")) }
-    }
-
-    fn await_end(&mut self, run: RunId, reply: Option<ReplyTo>) {
-        let Some(to) = reply else { return };
-        let ended = self.house.events.borrow().end_of(run).cloned();
-        self.awaited.insert(run, Awaited { to, stdout: Vec::new() });
-        self.house.awaited_runs.set(self.awaited.len());
-        if let Some(ended) = ended {
-            self.end(&ended.event);
-        }
-    }
-
-    fn end(&mut self, event: &Event) {
-        let Event::ExecutionEnded { run, end, exit, reason, .. } = event else { return };
-        let Some(Awaited { to, stdout }) = self.awaited.remove(run) else { return };
-        self.house.awaited_runs.set(self.awaited.len());
-        let why = || match (reason, exit) {
-            (Some(reason), _) => format!("{end}: {reason}"),
-            (None, Some(exit)) => format!("{end}: {exit}"),
-            (None, None) => end.to_string(),
-        };
-        let answer = match end {
-            End::Succeeded => Ok(stdout),
-            End::Skipped => Err((409, why())),
-            End::Refused | End::Cancelled | End::Interrupted => Err((503, why())),
-            End::TimedOut => Err((504, why())),
-            End::Failed | End::Lost => Err((500, why())),
-        };
-        self.answer(Some(to), answer);
-        self.tell_if_none_waits();
-    }
-
-    fn tell_if_none_waits(&mut self) {
-        if self.awaited.is_empty()
-            && let Some(leaving) = self.leaving.take()
-        {
-            // Who asked may have given up.
-            let _ = leaving.send(());
-        }
-    }
-
-    fn answer(&self, to: Option<ReplyTo>, answer: Result<Vec<u8>, (u16, String)>) {
-        if let (Some(to), Some(side)) = (to, &self.house.bus) {
-            side.bus.post().tell(Answer { to, answer });
-        }
     }
 
     fn resident_ended(&mut self, key: u64, exit: Exit) {
@@ -347,44 +228,12 @@ impl Handler<FleetChanged> for BusLink {
     }
 }
 
-impl Handler<RunEnded> for BusLink {
-    type Result = ();
-    fn handle(&mut self, RunEnded(recorded): RunEnded, _: &mut Self::Context) {
-        self.end(&recorded.event);
-    }
-}
-
-impl Handler<Wrote> for BusLink {
-    type Result = ();
-    fn handle(&mut self, Wrote { run, stdout }: Wrote, _: &mut Self::Context) {
-        if let Some(awaited) = self.awaited.get_mut(&run) {
-            awaited.stdout = stdout;
-        }
-    }
-}
-
 impl Handler<ProcessGone> for BusLink {
     type Result = ();
     fn handle(&mut self, ProcessGone(key): ProcessGone, _: &mut Self::Context) {
         if let Some(side) = self.house.bus.as_ref().filter(|side| side.credentials.revoke(key)) {
-            side.bus.post().tell(Revoke(key));
+            side.bus.leave(Note::Revoke(key));
         }
-    }
-}
-
-impl Handler<TellLast> for BusLink {
-    type Result = ResponseActFuture<Self, ()>;
-    fn handle(&mut self, _: TellLast, _: &mut Self::Context) -> Self::Result {
-        let (leaving, all_told) = oneshot::channel();
-        self.leaving = Some(leaving);
-        self.tell_if_none_waits();
-        let told = tokio::time::timeout(LAST, all_told).into_actor(self);
-        Box::pin(told.map(|_, this, _| {
-            for (_, Awaited { to, .. }) in std::mem::take(&mut this.awaited) {
-                this.answer(Some(to), Err((503, "the orchestrator goes down".to_owned())));
-            }
-            this.pass_on();
-        }))
     }
 }
 
@@ -411,13 +260,6 @@ impl Handler<ResidentEnded> for BusLink {
     type Result = ();
     fn handle(&mut self, ResidentEnded { key, panicked }: ResidentEnded, _: &mut Self::Context) {
         self.resident_ended(key, panicked.map_or(Exit::Clean, Exit::Panicked));
-    }
-}
-
-impl Handler<TriggeredBy> for BusLink {
-    type Result = ();
-    fn handle(&mut self, TriggeredBy(triggered): TriggeredBy, ctx: &mut Self::Context) {
-        self.request(triggered, ctx);
     }
 }
 

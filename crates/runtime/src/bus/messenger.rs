@@ -12,6 +12,7 @@ use werkpilot_core::ids::AgentName;
 use super::actor::BusActor;
 use super::asking;
 use super::board::Board;
+use super::patience::Patience;
 use super::query::{AgentError, Query, RequestError};
 use crate::post::Post;
 
@@ -53,11 +54,18 @@ impl Handler<OnBoard> for BusActor {
 #[derive(Clone, Debug)]
 pub struct Messenger {
     post: Post<BusActor>,
+    patience: Patience,
 }
 
 impl Messenger {
-    pub(super) fn new(post: Post<BusActor>) -> Self {
-        Self { post }
+    pub(super) fn new(post: Post<BusActor>, patience: Patience) -> Self {
+        Self { post, patience }
+    }
+
+    /// How long to wait for an answer, for those who have no reason for another time: `[bus] request_timeout`, as of the
+    /// last reload.
+    pub fn timeout(&self) -> Duration {
+        self.patience.get()
     }
 
     /// From now on, messengers of this bus on this thread need no detour.

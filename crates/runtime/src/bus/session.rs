@@ -14,7 +14,7 @@ use actix::prelude::*;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
-use werkpilot_bus::switch::{CloseReason, ConnectionId};
+use werkpilot_bus::switch::ConnectionId;
 
 use super::board::Board;
 
@@ -41,7 +41,7 @@ pub enum Undelivered {
     /// The socket takes no more for the moment.
     Blocked,
     /// The connection is over.
-    Ended(CloseReason),
+    Ended,
 }
 
 /// The actor of one connection.
@@ -164,7 +164,7 @@ impl Handler<Undelivered> for Session {
     type Result = ();
     fn handle(&mut self, what: Undelivered, ctx: &mut Self::Context) {
         match what {
-            Undelivered::Ended(_) => ctx.stop(),
+            Undelivered::Ended => ctx.stop(),
             Undelivered::Blocked => {
                 if self.board.switch.borrow().closing(self.id).is_some() {
                     ctx.run_later(LINGER, |_, ctx| ctx.stop());

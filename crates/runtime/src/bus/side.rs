@@ -10,7 +10,8 @@ use werkpilot_core::ids::AgentName;
 use werkpilot_core::settings;
 
 use super::credentials::{Credentials, OPERATOR};
-use super::link::{BusFacts, BusLink, ResidentEnded, TellLast, TriggeredBy};
+use super::executions::{TellLast, TriggeredBy};
+use super::link::{BusFacts, BusLink, ResidentEnded};
 use super::resident::InProcess;
 use super::start::{Bus, BusOptions, BusStartError, FleetOptions};
 use crate::clock::Clock;
@@ -80,6 +81,7 @@ impl BusSide {
             }),
             heard: heard.clone(),
         })?;
+        bus.set_request_timeout(settings.request_timeout);
         Ok(Self { bus, credentials, heard, max_payload, link: link.clone() })
     }
 

@@ -15,7 +15,9 @@ use super::actor::{BeginLameDuck, BusActor, CloseBus};
 use super::board::Board;
 use super::desk::{Desk, Triggered};
 use super::messenger::Messenger;
+use super::patience::Patience;
 use super::resident::InProcess;
+use super::tray::{EmptyTray, Note, Tray};
 use crate::clock::Clock;
 use crate::post::Post;
 use crate::supervision::{ActorGone, ExitNotice, Intensity};
@@ -69,6 +71,8 @@ pub enum BusStartError {
 pub struct Bus {
     post: Post<BusActor>,
     address: SocketAddr,
+    tray: Tray,
+    patience: Patience,
 }
 
 /// What clients are told of a server that listens there.
@@ -96,17 +100,20 @@ impl Bus {
         options.listener.set_nonblocking(true).map_err(BusStartError::Listen)?;
         let arbiter = Arbiter::new();
         let (sender, receiver) = mpsc::channel();
-        let post = Post::vacant();
-        let for_guardian = post.clone();
-        let spawned = arbiter.spawn_fn(move || {
-            // Who asked has gone if this fails; then nobody wants a bus.
-            let _ = sender.send(Guardian::launch(options, for_guardian));
+        let (post, tray, patience) = (Post::vacant(), Tray::default(), Patience::default());
+        let (for_guardian, notes) = (Messenger::new(post.clone(), patience.clone()), tray.clone());
+        let spawned = arbiter.spawn_fn({
+            let post = post.clone();
+            move || {
+                // Who asked has gone if this fails; then nobody wants a bus.
+                let _ = sender.send(Guardian::launch(options, post, notes, for_guardian));
+            }
         });
         if !spawned {
             return Err(BusStartError::Arbiter);
         }
         receiver.recv().map_err(|_| BusStartError::Arbiter)?.map_err(BusStartError::Listen)?;
-        Ok(Self { post, address })
+        Ok(Self { post, address, tray, patience })
     }
 
     /// Where clients connect.
@@ -123,7 +130,19 @@ impl Bus {
 
     /// The way to the bus for programs written in Rust.
     pub fn messenger(&self) -> Messenger {
-        Messenger::new(self.post.clone())
+        Messenger::new(self.post.clone(), self.patience.clone())
+    }
+
+    /// How long a request waits for its answer if the asker names no time, from now on.
+    pub fn set_request_timeout(&self, timeout: Duration) {
+        self.patience.set(timeout);
+    }
+
+    /// Tells the bus actor something that it gets even if it is just being started again.
+    pub(crate) fn leave(&self, note: Note) {
+        if self.tray.put(note) {
+            self.post.tell(EmptyTray);
+        }
     }
 
     /// Where the bus actor stands.
@@ -138,18 +157,18 @@ struct Guardian {
     desk: Option<Rc<Desk>>,
     listener: Rc<tokio::net::TcpListener>,
     post: Post<BusActor>,
+    tray: Tray,
     intensity: Intensity,
 }
 
 impl Guardian {
-    fn launch(options: BusOptions, post: Post<BusActor>) -> std::io::Result<()> {
+    fn launch(options: BusOptions, post: Post<BusActor>, tray: Tray, messenger: Messenger) -> std::io::Result<()> {
         let listener = Rc::new(tokio::net::TcpListener::from_std(options.listener)?);
         let info = server_info(listener.local_addr()?);
         let (facts, fleet) = (options.facts, options.fleet);
         let switch = Switch::new(options.settings, options.access, info);
         let facts = Box::new(move |batch| facts(batch));
         let board = Rc::new(Board::new(switch, options.clock, facts, options.heard));
-        let messenger = Messenger::new(post.clone());
         messenger.settle(&board);
         let desk = fleet.map(|FleetOptions { triggers, ends, residents }| {
             board.residents.define(residents);
@@ -158,7 +177,7 @@ impl Guardian {
         });
         // The post is filled before anybody is told that there is a bus: what the fleet says at once would be lost.
         Self::create(|ctx| {
-            let mut guardian = Self { board, desk, listener, post, intensity: Intensity::default() };
+            let mut guardian = Self { board, desk, listener, post, tray, intensity: Intensity::default() };
             guardian.raise(ctx);
             guardian
         });
@@ -167,7 +186,8 @@ impl Guardian {
 
     fn raise(&mut self, ctx: &mut Context<Self>) {
         let notice = ExitNotice::new(ctx.address().recipient(), 0);
-        let actor = BusActor::new(self.board.clone(), self.desk.clone(), Some(self.listener.clone()), notice);
+        let (board, desk, listener) = (self.board.clone(), self.desk.clone(), self.listener.clone());
+        let actor = BusActor::new(board, self.tray.clone(), desk, Some(listener), notice);
         self.post.fill(actor.start());
     }
 }
@@ -185,7 +205,10 @@ impl Handler<ActorGone> for Guardian {
                 log::error!(target: "werkpilot", "the bus actor died and is started again: {why}");
                 ctx.run_later(delay, Self::raise);
             }
-            None => log::error!(target: "werkpilot", "the bus actor died too often and stays down: {why}"),
+            None => {
+                log::error!(target: "werkpilot", "the bus actor died too often and stays down: {why}");
+                self.tray.close();
+            }
         }
     }
 }

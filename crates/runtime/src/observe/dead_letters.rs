@@ -7,6 +7,9 @@ use actix::prelude::*;
 use werkpilot_core::dead_letters::{DeadLetter, DeadLetterDraft, DeadLetterRing};
 use werkpilot_core::event::Event;
 
+use werkpilot_store::Change;
+use werkpilot_store::row::letter::LetterRow;
+
 use crate::house::House;
 use crate::supervision::ExitNotice;
 
@@ -16,7 +19,12 @@ pub type Desk = DeadLetterRing;
 /// Takes in what failed for good.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct KeepDeadLetter(pub Box<DeadLetterDraft>);
+pub struct KeepDeadLetter {
+    /// What is known of it.
+    pub draft: Box<DeadLetterDraft>,
+    /// What is to be written down of the end of its execution: kept together with the letter, or neither is.
+    pub end: Vec<Change>,
+}
 
 /// Throws a dead letter away. Answers it, if it was there.
 #[derive(Debug, Message)]
@@ -51,7 +59,7 @@ impl Actor for DeadLetters {
 
 impl Handler<KeepDeadLetter> for DeadLetters {
     type Result = ();
-    fn handle(&mut self, KeepDeadLetter(mut draft): KeepDeadLetter, _: &mut Self::Context) {
+    fn handle(&mut self, KeepDeadLetter { mut draft, end }: KeepDeadLetter, _: &mut Self::Context) {
         draft.last_health_check = {
             let directory = self.house.directory.borrow();
             let slot = directory.find(draft.agent.as_str()).and_then(|index| directory.get(index));
@@ -59,6 +67,10 @@ impl Handler<KeepDeadLetter> for DeadLetters {
         };
         let (agent, error) = (draft.agent.clone(), draft.error.clone());
         let (id, evicted) = self.house.dead_letters.borrow_mut().add(*draft);
+        let mut batch = end;
+        let letter = self.house.dead_letters.borrow().get(id).map(LetterRow::from);
+        batch.extend(letter.map(|letter| Change::AddLetter(Box::new(letter))));
+        self.house.ledger.record(batch);
         let signature = self.house.dead_letters.borrow().get(id).map(|letter| letter.signature.clone());
         self.house.emit(Event::DeadLetterAdded { id, agent, error, signature: signature.unwrap_or_default() });
         if let Some(letter) = evicted {

@@ -13,7 +13,8 @@ use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::reason::Reason;
 
 use crate::bus::BusSide;
-use crate::bus::link::{AgentChanged, FleetChanged, Observed, RunEnded};
+use crate::bus::executions::RunEnded;
+use crate::bus::link::{AgentChanged, FleetChanged, Observed};
 use crate::house::House;
 use crate::supervision::ExitNotice;
 

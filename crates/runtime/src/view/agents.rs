@@ -10,7 +10,7 @@ use werkpilot_core::spec::AgentSpec;
 use werkpilot_core::status::Status;
 use werkpilot_core::time::{Clocks, Timestamp, as_ms, human};
 
-use super::Times;
+use super::{RequestTimes, Times};
 use crate::directory::Slot;
 use crate::house::House;
 
@@ -111,6 +111,8 @@ pub struct AgentDetail {
     pub dependents: Vec<AgentName>,
     /// The last health check.
     pub last_health_check: Option<HealthCheck>,
+    /// Latencies of its answers on the bus in the last hour; null if it never answered.
+    pub requests: Option<RequestTimes>,
 }
 
 /// One instance of a service.
@@ -226,6 +228,7 @@ pub fn agent_detail(house: &House, name: &str) -> Option<AgentDetail> {
         unhealthy_dependencies: dispatcher.unhealthy_dependencies(index),
         dependents: dependents.collect(),
         last_health_check: check,
+        requests: house.samples.borrow().requests(index, now.steady).map(RequestTimes::from),
     })
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use actix::prelude::*;
 use werkpilot_core::agent::Event as ToAgent;
+use werkpilot_core::dead_letters::DeadLetterDraft;
 use werkpilot_core::dispatcher::{Action, Admission, AgentProfile, Dispatcher, Ended, Event, Request};
 use werkpilot_core::ids::AgentIndex;
 use werkpilot_core::settings::QueueSettings;
@@ -87,12 +88,37 @@ impl QueueActor {
             let answer = decide(&mut dispatcher, now, &mut actions);
             (answer, dispatcher.next_deadline(now.steady))
         };
-        for action in actions.drain(..) {
-            self.perform(action);
-        }
+        self.perform_all(&mut actions);
         self.actions = actions;
         self.arm(deadline, ctx);
         answer
+    }
+
+    /// A dead letter comes just before the end of its execution, and both are kept together or not at all.
+    fn perform_all(&self, actions: &mut Vec<Action>) {
+        let keep = |draft, end| self.house.posts.dead_letters.tell(KeepDeadLetter { draft, end });
+        let mut letter: Option<Box<DeadLetterDraft>> = None;
+        for action in actions.drain(..) {
+            match action {
+                Action::DeadLetter(draft) => {
+                    if let Some(draft) = letter.replace(draft) {
+                        keep(draft, Vec::new());
+                    }
+                }
+                Action::Keep(finished) => {
+                    let own = letter.take_if(|letter| letter.run == finished.run);
+                    let changes = self.house.executions.end(*finished);
+                    match own {
+                        Some(draft) => keep(draft, changes),
+                        None => self.house.executions.record(changes),
+                    }
+                }
+                other => self.perform(other),
+            }
+        }
+        if let Some(draft) = letter {
+            keep(draft, Vec::new());
+        }
     }
 
     fn perform(&self, action: Action) {
@@ -100,10 +126,10 @@ impl QueueActor {
             Action::Start(grant) => self.house.deliver(grant.agent, ToAgent::Granted(grant)),
             Action::Cancel { agent, key, reason } => self.house.deliver(agent, ToAgent::CancelRun { key, reason }),
             Action::Emit(event) => self.house.emit(event),
-            Action::DeadLetter(draft) => self.house.posts.dead_letters.tell(KeepDeadLetter(draft)),
             Action::Sample { agent, duration, waited } => {
                 self.house.posts.percentiles.tell(RecordSuccess { agent, duration, waited });
             }
+            Action::DeadLetter(_) | Action::Keep(_) => unreachable!("performed together"),
         }
     }
 
@@ -228,7 +254,7 @@ fn request(due: Due) -> Request {
         DueKind::Schedule => Trigger::Schedule,
         DueKind::Every => Trigger::Every,
     };
-    Request { agent: due.agent, trigger, scheduled_for: Some(due.scheduled_for), payload: None }
+    Request { scheduled_for: Some(due.scheduled_for), ..Request::new(due.agent, trigger) }
 }
 
 /// The number of workers: as configured, else twice the cores, since an execution mostly waits for its program.

@@ -40,22 +40,38 @@ impl Applier {
 
     /// Carries out a batch, whole or not at all; inside is whether it fits what is there.
     ///
+    /// A conflict is found before its change writes anything. So a batch in which only the first change can have one needs no
+    /// savepoint, which costs a copy of each page that it touches. What else may go wrong (a damaged row) is an error of the
+    /// whole transaction then, which has to be repeated with `careful`.
+    ///
     /// # Errors
-    /// The disk is not well: the whole transaction is lost.
-    pub(crate) fn apply_batch(&mut self, batch: &[Change]) -> Result<Result<(), StoreError>, StoreError> {
-        self.conn.prepare_cached("SAVEPOINT batch")?.raw_execute()?;
+    /// The disk is not well, or see above: the whole transaction is lost.
+    pub(crate) fn apply_batch(
+        &mut self,
+        batch: &[Change],
+        careful: bool,
+    ) -> Result<Result<(), StoreError>, StoreError> {
+        let savepoint = careful || batch.iter().skip(1).any(Change::can_conflict);
+        if savepoint {
+            self.conn.prepare_cached("SAVEPOINT batch")?.raw_execute()?;
+        }
         let applied = batch.iter().try_for_each(|change| self.apply(change));
         if let Err(error) = &applied {
+            self.of_batch.clear();
             // A full disk may have taken the transaction back already, savepoint and all.
-            if matches!(error, StoreError::Unavailable { .. }) || self.conn.is_autocommit() {
+            let lost = matches!(error, StoreError::Unavailable { .. }) || self.conn.is_autocommit();
+            if lost || !(savepoint || matches!(error, StoreError::Conflict(_))) {
                 return Err(error.clone());
             }
-            self.conn.execute_batch("ROLLBACK TO batch")?;
-            self.names.forget();
-            self.newest_execution = None;
-            self.of_batch.clear();
+            if savepoint {
+                self.conn.execute_batch("ROLLBACK TO batch")?;
+                self.names.forget();
+                self.newest_execution = None;
+            }
         }
-        self.conn.prepare_cached("RELEASE batch")?.raw_execute()?;
+        if savepoint {
+            self.conn.prepare_cached("RELEASE batch")?.raw_execute()?;
+        }
         for (agent, duration) in self.of_batch.drain(..) {
             self.samples.push(&self.conn, agent, duration)?;
         }

@@ -124,6 +124,25 @@ impl Reader {
         Ok(self.all(sql, [run_bytes(run)], |row, conn, names| Ok(ExecutionRow::read(row, conn, names)?.1))?.pop())
     }
 
+    /// The last execution of each agent that ended.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] where one is not what was written.
+    pub fn last_ends(&self) -> Result<Vec<ExecutionRow>, StoreError> {
+        let sql = "SELECT * FROM executions INDEXED BY executions_agent WHERE agent = ?1 AND ended_ms IS NOT NULL
+                   ORDER BY ended_ms DESC, id DESC LIMIT 1";
+        let mut next = self.conn.prepare_cached(
+            "SELECT min(agent) FROM executions INDEXED BY executions_agent WHERE agent > ?1 AND ended_ms IS NOT NULL",
+        )?;
+        let (mut last, mut found) = (0_i64, Vec::new());
+        // From agent to agent by one look into the index each, however many executions lie between.
+        while let Some(agent) = next.query_row([last], |row| row.get::<_, Option<i64>>(0))? {
+            found.extend(self.all(sql, [agent], |row, conn, names| Ok(ExecutionRow::read(row, conn, names)?.1))?);
+            last = agent;
+        }
+        Ok(found)
+    }
+
     /// All executions without an end, oldest first.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ pub use letters::{LetterFilter, LetterGroup};
 pub use state::Counts;
 
 /// Rows that are looked at for a page: about 10 ms.
-pub const EXAMINED: usize = 5_000;
+pub const EXAMINED: usize = 2_500;
 /// Rows of a page at most.
 pub const PAGE: usize = 1_000;
 

@@ -1,6 +1,6 @@
 //! Whether the disk takes what it is given, and how much was given: for everybody to read at any time.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use werkpilot_core::time::Timestamp;
@@ -43,6 +43,7 @@ pub struct WriterStats {
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     health: Mutex<Health>,
+    gone: AtomicBool,
     pub(super) commits: AtomicU64,
     pub(super) batches: AtomicU64,
     pub(super) changes: AtomicU64,
@@ -59,6 +60,10 @@ impl Shared {
 
     pub(super) fn set_health(&self, health: Health) {
         *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
     }
 
     pub(super) fn stats(&self) -> WriterStats {
@@ -78,4 +83,14 @@ impl Shared {
 /// Adds to a counter that people read.
 pub(super) fn count(counter: &AtomicU64, more: u64) {
     counter.fetch_add(more, Ordering::Relaxed);
+}
+
+/// Tells everybody that the writer's thread has ended, whatever ended it.
+#[derive(Debug)]
+pub(super) struct Farewell(pub Arc<Shared>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.gone.store(true, Ordering::Release);
+    }
 }

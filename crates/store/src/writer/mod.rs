@@ -5,6 +5,7 @@
 //! submitted; each `done` is called exactly once, on the writer's thread.
 
 mod backlog;
+mod checkpoint;
 mod health;
 mod submission;
 mod thread;
@@ -73,10 +74,15 @@ impl Writer {
     pub(crate) fn start_on(conn: Connection, path: &Path) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared::default());
         let (sender, receiver) = mpsc::sync_channel(QUEUE);
-        let thread = thread::Thread::new(conn, receiver, Arc::clone(&shared));
+        let checkpointer = checkpoint::Checkpointer::start(&conn, path)?;
+        let thread = thread::Thread::new(conn, checkpointer, receiver, Arc::clone(&shared));
+        let farewell = health::Farewell(Arc::clone(&shared));
         std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || thread.run())
+            .spawn(move || {
+                let _farewell = farewell;
+                thread.run();
+            })
             .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
         Ok(Self { sender, shared })
     }
@@ -168,6 +174,11 @@ impl Writer {
     /// Whether the disk takes what it is given.
     pub fn health(&self) -> Health {
         self.shared.health()
+    }
+
+    /// Whether its thread has ended: start another one with `Store::restart_writer`.
+    pub fn is_gone(&self) -> bool {
+        self.shared.is_gone()
     }
 
     /// What was done since the writer's start.

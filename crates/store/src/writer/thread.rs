@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use werkpilot_core::time::Timestamp;
 
 use super::backlog::Backlog;
+use super::checkpoint::{self, Checkpointer};
 use super::health::{Health, Shared, count};
 use super::submission::{Class, Job, Submission};
 use crate::apply::{Applier, PROBE, raise, value};
@@ -33,6 +34,8 @@ struct Illness {
 
 /// The state of the thread.
 pub(super) struct Thread {
+    /// First, so that its connection is closed before the writer's, whatever ends the thread.
+    checkpointer: Checkpointer,
     applier: Applier,
     jobs: Receiver<Job>,
     backlog: Backlog,
@@ -42,9 +45,9 @@ pub(super) struct Thread {
 }
 
 impl Thread {
-    pub(super) fn new(conn: Connection, jobs: Receiver<Job>, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(conn: Connection, checkpointer: Checkpointer, jobs: Receiver<Job>, shared: Arc<Shared>) -> Self {
         let applier = Applier::new(conn);
-        Self { applier, jobs, backlog: Backlog::default(), shared, ill: None, closing: None }
+        Self { checkpointer, applier, jobs, backlog: Backlog::default(), shared, ill: None, closing: None }
     }
 
     /// Runs until it is closed or all handles are gone; what was handed in before is committed.
@@ -135,11 +138,18 @@ impl Thread {
     /// One transaction.
     fn commit(&mut self) {
         let submissions = self.backlog.take();
-        match self.transact(&submissions) {
+        let mut transacted = self.transact(&submissions, false);
+        if transacted.as_ref().is_err_and(|error| !matches!(error, StoreError::Unavailable { .. })) {
+            // One batch met something damaged: with savepoints, it takes no other one with it.
+            transacted = self.transact(&submissions, true);
+        }
+        match transacted {
             Ok(conflicts) => {
                 count(&self.shared.commits, 1);
                 count(&self.shared.batches, submissions.len() as u64);
-                count(&self.shared.changes, submissions.iter().map(|s| s.batch.len() as u64).sum());
+                let changes = submissions.iter().map(|submission| submission.batch.len()).sum();
+                count(&self.shared.changes, changes as u64);
+                self.checkpointer.committed(changes);
                 for (submission, result) in submissions.into_iter().zip(conflicts) {
                     count(&self.shared.conflicts, u64::from(result.is_err()));
                     submission.finish(result);
@@ -154,8 +164,12 @@ impl Thread {
 
     /// Writes and commits; answers the result of each batch. An error is one of the whole transaction, of which nothing
     /// is kept.
-    fn transact(&mut self, submissions: &[Submission]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let written = self.write(submissions).and_then(|results| {
+    fn transact(
+        &mut self,
+        submissions: &[Submission],
+        careful: bool,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let written = self.write(submissions, careful).and_then(|results| {
             reach(submissions, "before");
             self.applier.conn.execute_batch("COMMIT")?;
             Ok(results)
@@ -172,11 +186,11 @@ impl Thread {
         written
     }
 
-    fn write(&mut self, submissions: &[Submission]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    fn write(&mut self, submissions: &[Submission], careful: bool) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         self.applier.conn.execute_batch("BEGIN IMMEDIATE")?;
         let mut results = Vec::with_capacity(submissions.len());
         for submission in submissions {
-            results.push(self.applier.apply_batch(&submission.batch)?);
+            results.push(self.applier.apply_batch(&submission.batch, careful)?);
         }
         self.applier.settle()?;
         Ok(results)
@@ -225,6 +239,8 @@ impl Thread {
 
     fn probe_disk(&mut self) -> Result<(), StoreError> {
         let conn = &self.applier.conn;
+        // A log that is moved wholly begins anew, and needs no more room. A full disk may not let it: then it is the same.
+        let _ = checkpoint::run(conn);
         let tried = (|| {
             conn.execute_batch("BEGIN IMMEDIATE")?;
             raise(conn, PROBE, value(conn, PROBE)? + 1)?;
@@ -246,8 +262,9 @@ impl Thread {
             Some(illness) => Err(illness.error.clone()),
             None => Ok(()),
         };
-        let Self { applier, closing, backlog, .. } = self;
+        let Self { checkpointer, applier, closing, backlog, .. } = self;
         drop(backlog);
+        drop(checkpointer);
         // Closing the last connection writes the log into the file.
         drop(applier);
         if let Some(told) = closing {

@@ -1,6 +1,7 @@
 //! `/api/v1`: one file per subject, named as in every layer.
 
 pub(crate) mod agents;
+pub(crate) mod bus;
 pub(crate) mod control;
 pub(crate) mod dead_letters;
 pub(crate) mod events;

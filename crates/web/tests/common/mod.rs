@@ -79,7 +79,8 @@ impl Plan {
                 loader: Arc::new(|| Err(LoadFault::one("agents.toml:3:1: unknown key `naem`".to_owned()))),
                 state_dir: state.path().to_owned(),
                 runtime_dir: state.path().to_owned(),
-                bus: None,
+                bus: Some(std::net::TcpListener::bind("127.0.0.1:0").unwrap()),
+                store: None,
                 residents: Vec::new(),
                 hands: if self.real { None } else { Some(Box::new(NoHands)) },
             })

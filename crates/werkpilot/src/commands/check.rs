@@ -1,12 +1,14 @@
 //! `werkpilot check`: reads the files and tells what is wrong, or what would be started.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::json;
-use werkpilot_config::Loaded;
+use werkpilot_config::{Loaded, Notice};
+use werkpilot_core::spec::{Program, Registry};
 use werkpilot_core::time::Timestamp;
 
 use super::plan::{graph_of, upcoming};
@@ -45,18 +47,47 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     let next = upcoming(&loaded.registry, now, A_WEEK, NEXT_RUNS);
     let departments: BTreeSet<&str> = loaded.registry.agents.iter().map(|agent| agent.department.as_str()).collect();
     let layers = graph_of(&loaded.registry)?.layers().len();
+    let mut notices = loaded.notices.clone();
+    notices.extend(shared_users(&loaded.registry).map(|message| Notice {
+        file: source.registry.as_deref().unwrap_or(Path::new("registry")).display().to_string(),
+        line: None,
+        key: "user".to_owned(),
+        message,
+    }));
     let value = json!({
         "agents": loaded.registry.agents.len(),
         "departments": departments,
         "layers": layers,
         "nextRuns": next,
-        "notices": loaded.notices,
+        "notices": notices,
         "files": loaded.files,
     });
-    context.show(&value, || text(&loaded, departments.len(), layers, &next, now))
+    context.show(&value, || text(&loaded, &notices, departments.len(), layers, &next, now))
 }
 
-fn text(loaded: &Loaded, departments: usize, layers: usize, next: &[super::plan::NextRun], now: Timestamp) -> String {
+/// Who runs as the same user can read each other's environment, and speak on the bus in each other's name.
+fn shared_users(registry: &Registry) -> Option<String> {
+    let mut users: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    for agent in registry.agents.iter().filter(|agent| agent.program != Program::InProcess) {
+        *users.entry(agent.identity.user.as_deref()).or_default() += 1;
+    }
+    let shared = users.into_iter().filter(|(_, agents)| *agents > 1).map(|(user, agents)| match user {
+        None => format!("{agents} agents run as the user of the orchestrator"),
+        Some(user) => format!("{agents} agents run as the user {user}"),
+    });
+    let shared: Vec<String> = shared.collect();
+    let advice = "they can read each other's credentials on the bus; who must not needs a `user` of its own";
+    (!shared.is_empty()).then(|| format!("{}: {advice}", shared.join(", ")))
+}
+
+fn text(
+    loaded: &Loaded,
+    notices: &[Notice],
+    departments: usize,
+    layers: usize,
+    next: &[super::plan::NextRun],
+    now: Timestamp,
+) -> String {
     let (agents, departments) = (count(loaded.registry.agents.len(), "agent"), count(departments, "department"));
     let files = count(loaded.files.len(), "file");
     let mut text = format!("In order: {agents} in {departments}, {} ({files})\n", count(layers, "boot layer"));
@@ -66,9 +97,9 @@ fn text(loaded: &Loaded, departments: usize, layers: usize, next: &[super::plan:
             let _ = writeln!(text, "  {}  {} ({})", run.at, run.agent, relative(run.at, now));
         }
     }
-    if !loaded.notices.is_empty() {
+    if !notices.is_empty() {
         text.push_str("\nWorth knowing:\n");
-        for notice in &loaded.notices {
+        for notice in notices {
             let _ = writeln!(text, "  {notice}");
         }
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use werkpilot_bus::subject;
 use werkpilot_config::parse_duration;
 use werkpilot_core::ids::AgentName;
+use werkpilot_core::settings::Bus;
 use werkpilot_core::suggest;
 use werkpilot_core::time::{as_ms, human};
 
@@ -36,9 +37,10 @@ pub struct Args {
     /// What it is asked: JSON, or - for our own stdin, which may have anything; empty without it.
     #[arg(value_name = "JSON|-", allow_hyphen_values = true)]
     payload: Option<String>,
-    /// How long to wait for the answer. The agent is told (`Werkpilot-Deadline`).
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = patience)]
-    timeout: Duration,
+    /// How long to wait for the answer. The agent is told (`Werkpilot-Deadline`). Without it `request_timeout` of [bus] in
+    /// the orchestrator's settings, and 5s on another bus.
+    #[arg(long, value_name = "TIME", value_parser = patience)]
+    timeout: Option<Duration>,
     /// A header; may be given several times.
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
     headers: Vec<Header>,
@@ -72,10 +74,15 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     }
     let payload = message::payload(args.payload.as_deref())?;
     args.server.with(context, "werkpilot request", async |mut bus| {
-        let headers = headers(args, &bus);
+        let timeout = match args.timeout {
+            Some(timeout) => timeout,
+            None if bus.is_of_orchestrator() => of_settings(context).await,
+            None => Bus::default().request_timeout,
+        };
+        let headers = headers(&args.headers, timeout, &bus);
         let begun = Instant::now();
-        let Some(answer) = bus.request(&subject, &headers, &payload, args.timeout).await? else {
-            return Err(no_answer(&args.agent, &subject, args.timeout));
+        let Some(answer) = bus.request(&subject, &headers, &payload, timeout).await? else {
+            return Err(no_answer(&args.agent, &subject, timeout));
         };
         let latency = begun.elapsed();
         match answer.answer() {
@@ -112,11 +119,22 @@ fn check_json(text: &str) -> Result<(), Failure> {
     })
 }
 
-fn headers(args: &Args, bus: &BusClient) -> Vec<u8> {
-    let mut headers = message::block(&args.headers);
-    let is_given = args.headers.iter().any(|header| header.name.eq_ignore_ascii_case(DEADLINE));
+/// `[bus] request_timeout` as it is in force in the running orchestrator, else its default.
+async fn of_settings(context: &Context) -> Duration {
+    let asked = async {
+        let client = Client::connect(&find::state_dir(&context.options).ok()?).ok()?;
+        let settings = client.get(&["api", "v1", "config"], &[]).await.ok()?;
+        let setting = settings.as_array()?.iter().find(|setting| setting["key"] == "bus.request_timeout")?;
+        parse_duration(setting["value"].as_str()?).ok()
+    };
+    asked.await.unwrap_or(Bus::default().request_timeout)
+}
+
+fn headers(given: &[Header], timeout: Duration, bus: &BusClient) -> Vec<u8> {
+    let mut headers = message::block(given);
+    let is_given = given.iter().any(|header| header.name.eq_ignore_ascii_case(DEADLINE));
     if bus.has_headers() && !is_given {
-        headers = headers.with(DEADLINE, &(now() + args.timeout).to_string());
+        headers = headers.with(DEADLINE, &(now() + timeout).to_string());
     }
     message::bytes(&headers)
 }

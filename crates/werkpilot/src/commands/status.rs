@@ -13,7 +13,7 @@ use super::agents::Agent;
 use super::{Context, from_secs};
 use crate::client::parse;
 use crate::failure::Failure;
-use crate::output::{Output, bytes};
+use crate::output::{Output, bytes, count};
 
 const MB: f64 = 1024.0 * 1024.0;
 
@@ -61,16 +61,28 @@ struct Memory {
     agents_mb: f64,
 }
 
+/// What the client reads of the bus's figures.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Bus {
+    url: String,
+    connections: usize,
+    pending_requests: usize,
+    slow_consumers: u64,
+}
+
 /// `werkpilot status`.
 pub fn run(_: &Args, context: &Context) -> Result<ExitCode, Failure> {
-    let (answer, place) = context.online(async |client| {
+    let (answer, bus, place) = context.online(async |client| {
         let answer = client.get(&["metrics"], &[]).await?;
+        // The rest is worth showing without it.
+        let bus = client.get(&["api", "v1", "bus"], &[]).await.ok().and_then(|bus| parse(bus).ok());
         let pid = client.holder().map(|holder| holder.pid.to_string());
         let state_dir = client.state_dir().display().to_string();
-        Ok((answer, Place { pid, address: address_of(client.state_dir()), state_dir }))
+        Ok((answer, bus, Place { pid, address: address_of(client.state_dir()), state_dir }))
     })?;
     let overview: Overview = parse(answer.clone())?;
-    context.show(&answer, || text(&overview, &place, context.out))
+    context.show(&answer, || text(&overview, bus.as_ref(), &place, context.out))
 }
 
 struct Place {
@@ -79,7 +91,7 @@ struct Place {
     state_dir: String,
 }
 
-fn text(overview: &Overview, place: &Place, out: Output) -> String {
+fn text(overview: &Overview, bus: Option<&Bus>, place: &Place, out: Output) -> String {
     let system = &overview.system;
     let phase = system.phase.replace('_', " ");
     let pid = place.pid.as_ref().map(|pid| format!(", pid {pid}")).unwrap_or_default();
@@ -90,6 +102,9 @@ fn text(overview: &Overview, place: &Place, out: Output) -> String {
     };
     if let Some(address) = &place.address {
         line("dashboard", address);
+    }
+    if let Some(bus) = bus {
+        line("bus", &bus_line(bus));
     }
     line("state", &place.state_dir);
     line("agents", &agents_line(overview));
@@ -136,6 +151,15 @@ fn agents_line(overview: &Overview) -> String {
     parts.sort_by_key(|(status, _)| *status);
     let parts: Vec<String> = parts.into_iter().map(|(_, part)| part).collect();
     format!("{} in all: {}", overview.agents.len(), parts.join(", "))
+}
+
+fn bus_line(bus: &Bus) -> String {
+    let (clients, waiting) = (count(bus.connections, "client"), count(bus.pending_requests, "pending request"));
+    let slow = match bus.slow_consumers {
+        0 => String::new(),
+        slow => format!(", {slow} cut off as too slow since the start"),
+    };
+    format!("{}, {clients}, {waiting}{slow}", bus.url)
 }
 
 fn status(word: &str) -> Option<Status> {
@@ -185,6 +209,8 @@ mod tests {
             address: Some("http://127.0.0.1:3001/".to_owned()),
             state_dir: "/srv/fleet/.werkpilot".to_owned(),
         };
-        insta::assert_snapshot!(text(&parse(overview).unwrap(), &place, Output::in_a_pipe()));
+        let bus = json!({ "url": "nats://127.0.0.1:3002", "connections": 3, "pendingRequests": 1, "slowConsumers": 2 });
+        let bus: Bus = parse(bus).unwrap();
+        insta::assert_snapshot!(text(&parse(overview).unwrap(), Some(&bus), &place, Output::in_a_pipe()));
     }
 }

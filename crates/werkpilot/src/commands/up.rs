@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use werkpilot::state::StateError;
 use werkpilot::{Options, RunError, StartError, Summary};
+use werkpilot_store::OpenError;
 use werkpilot_web::BindError;
 
 use super::{Context, RegistryOption, load, source};
@@ -96,7 +97,16 @@ fn code(error: &RunError) -> Code {
         RunError::Start(StartError::Bind(BindError::NotLoopback { .. })) => Code::Config,
         RunError::Start(StartError::Bind(_)) => Code::Unavailable,
         RunError::Start(StartError::Survivors(_)) => Code::Io,
+        RunError::Start(StartError::Store(error)) => store_code(error),
         RunError::Start(_) | RunError::EventLoop(_) => Code::Internal,
+    }
+}
+
+/// What can't be opened is told apart from what can't be read or written.
+fn store_code(error: &OpenError) -> Code {
+    match error {
+        OpenError::Newer { .. } | OpenError::NotOurs { .. } | OpenError::Damaged { .. } => Code::Data,
+        _ => Code::Io,
     }
 }
 

@@ -70,6 +70,17 @@ fn a_key_without_effect_is_worth_knowing() {
 }
 
 #[test]
+fn agents_of_one_user_are_worth_knowing() {
+    let checked = Fleet::new(FLEET).ask(&["check"]);
+    let told = "  registry: user: 2 agents run as the user of the orchestrator: they can read each other's credentials on \
+                the bus; who must not needs a `user` of its own\n";
+    assert!(checked.contains(told), "{checked}");
+    let alone = FLEET.replace("name = \"db\"", "name = \"db\"\nuser = \"root\"");
+    let checked = Fleet::new(&alone).ask(&["check"]);
+    assert!(!checked.contains("each other"), "{checked}");
+}
+
+#[test]
 fn settings_tell_where_they_are_from() {
     let fleet = Fleet::new(FLEET);
     fleet.write("werkpilot.toml", "[queue]\ncapacity = 5\n");

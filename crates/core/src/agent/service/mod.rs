@@ -224,6 +224,8 @@ impl Service {
             attempt: instance.failures.saturating_add(1),
             instance: instance.number,
             spec: core.spec.clone(),
+            trigger: None,
+            queued_at: None,
             scheduled_for: None,
             payload: None,
         }));

@@ -62,7 +62,7 @@ fn a_full_queue_refuses_and_says_its_capacity() {
     desk.define(A, |profile| profile.overlap = Overlap::QueueAll);
     assert_eq!(desk.batch(&[A, A, A, A]), ["queued a", "queued a", "start a#1", "queued a", "a refused"]);
     let mut out = Vec::new();
-    let request = Request { agent: AgentIndex(B), trigger: manual(false), scheduled_for: None, payload: None };
+    let request = Request::new(AgentIndex(B), manual(false));
     let answer = desk.dispatcher.admit(request, desk.now, &mut out);
     assert!(matches!(answer, Admission::Refused(_, Reason::QueueFull { capacity: 2 })));
     assert_eq!(desk.dispatcher.waiting(), 2);
@@ -159,7 +159,7 @@ fn a_startup_job_that_is_switched_off_from_the_start_is_skipped_and_never_queued
 fn a_service_and_a_stranger_take_no_executions() {
     let mut desk = Desk::new(4);
     desk.define(A, |profile| profile.service = true);
-    let request = Request { agent: AgentIndex(A), trigger: manual(false), scheduled_for: None, payload: None };
+    let request = Request::new(AgentIndex(A), manual(false));
     let answer = desk.dispatcher.admit(request, desk.now, &mut Vec::new());
     let Admission::Refused(_, reason) = answer else { panic!("a service is not run: {answer:?}") };
     assert_eq!(reason.to_string(), "a is a service; start it with `werkpilot start a`");

@@ -1,0 +1,248 @@
+//! Facts in one form, whether they are remembered or were kept: rows with their sentence, pages of both.
+//!
+//! Invariant: a page has each fact once, though the last ones are both in memory and on disk.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use werkpilot_core::event::Recorded;
+use werkpilot_core::ids::{AgentName, RunId};
+use werkpilot_core::time::Timestamp;
+use werkpilot_store::reader::{EventFilter, Page};
+use werkpilot_store::row::event::EventRow;
+use werkpilot_store::{Json, Reader, StoreError};
+
+/// The member of a row's data that has the sentence: a row has no column for it, and the wording is that of its time.
+const MESSAGE: &str = "message";
+
+/// A fact as it is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its number.
+    pub seq: u64,
+    /// When it was recorded.
+    pub time: Timestamp,
+    /// Its topic.
+    #[serde(rename = "type")]
+    pub topic: String,
+    /// One sentence.
+    pub message: String,
+    /// Its data.
+    pub data: Value,
+}
+
+impl From<EventRow> for Told {
+    fn from(row: EventRow) -> Self {
+        let mut data = row.data.value();
+        let message = data.as_object_mut().and_then(|data| data.remove(MESSAGE));
+        let message = message.and_then(|text| text.as_str().map(ToOwned::to_owned)).unwrap_or_default();
+        Self { seq: row.seq, time: row.at, topic: row.topic, message, data }
+    }
+}
+
+/// The row of a fact, its sentence included.
+pub fn row_of(recorded: &Recorded) -> EventRow {
+    let mut row = EventRow::from(recorded);
+    let message = Json::of(&recorded.event.to_string());
+    // Appended as text: the data is an object, and large enough that taking it apart for this would show.
+    let data = row.data.as_str().trim_end_matches('}');
+    let comma = if data.ends_with('{') { "" } else { "," };
+    if let Ok(data) = serde_json::from_str(&format!("{data}{comma}\"{MESSAGE}\":{}}}", message.as_str())) {
+        row.data = data;
+    }
+    row
+}
+
+/// Which facts are wanted. With `after` or `since` the oldest of them first; else the newest, in the order of time too.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FactQuery {
+    /// Only those with a higher number.
+    pub after: Option<u64>,
+    /// Only those with a lower number.
+    pub before: Option<u64>,
+    /// Recorded then or later.
+    pub since: Option<Timestamp>,
+    /// Recorded before.
+    pub until: Option<Timestamp>,
+    /// About this agent.
+    pub agent: Option<AgentName>,
+    /// About this execution.
+    pub run: Option<RunId>,
+    /// Of this topic.
+    #[serde(rename = "type")]
+    pub topic: Option<String>,
+    /// At most so many.
+    pub limit: Option<usize>,
+}
+
+/// Facts, unless the caller says otherwise; and the most of them.
+const LIMIT: usize = 200;
+const MAX_LIMIT: usize = 1_000;
+
+impl FactQuery {
+    /// As the store takes it.
+    pub fn filter(&self) -> EventFilter {
+        EventFilter {
+            after: self.after.unwrap_or(0),
+            before: self.before,
+            agent: self.agent.clone(),
+            run: self.run,
+            topic: self.topic.clone().filter(|topic| !topic.is_empty()),
+            since: self.since,
+            until: self.until,
+            newest_first: self.after.is_none() && self.since.is_none(),
+            limit: self.limit.unwrap_or(LIMIT).clamp(1, MAX_LIMIT),
+        }
+    }
+}
+
+/// A page of facts, oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FactPage {
+    /// The facts.
+    pub events: Vec<Told>,
+    /// The number of the newest fact of all.
+    pub newest: u64,
+    /// Where the next page begins: for `after`, or for `before` where neither `after` nor `since` was given.
+    pub next: Option<u64>,
+}
+
+/// A page of what is on disk, for when no orchestrator runs.
+///
+/// # Errors
+/// [`StoreError`]: it can't be read.
+pub fn kept_facts(reader: &Reader, query: &FactQuery) -> Result<FactPage, StoreError> {
+    let filter = query.filter();
+    let page = reader.events(&filter)?;
+    let newest = reader.newest_event()?;
+    Ok(finish(&filter, page.rows, page.next, newest))
+}
+
+/// What is remembered of the facts that are wanted.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    /// Those that fit, oldest first.
+    pub rows: Vec<EventRow>,
+    /// The number from which on all facts are remembered.
+    pub from: u64,
+    /// The number of the newest fact.
+    pub newest: u64,
+}
+
+/// What is still to be read from the disk, if what is remembered is not all: the facts before.
+pub(super) fn missing(filter: &EventFilter, memory: &Remembered) -> Option<EventFilter> {
+    let remembered_all = filter.after + 1 >= memory.from || (filter.newest_first && memory.rows.len() >= filter.limit);
+    if remembered_all {
+        return None;
+    }
+    let before = filter.before.map_or(memory.from, |before| before.min(memory.from));
+    let limit = if filter.newest_first { filter.limit - memory.rows.len() } else { filter.limit };
+    Some(EventFilter { before: Some(before), limit, ..filter.clone() })
+}
+
+/// Puts together what was read, if anything had to be, and what is remembered.
+pub(super) fn join(filter: &EventFilter, memory: Remembered, disk: Option<Page<EventRow, u64>>) -> FactPage {
+    let Remembered { mut rows, from, newest } = memory;
+    let (mut all, next) = disk.map_or((Vec::new(), None), |page| (page.rows, page.next));
+    if filter.newest_first {
+        let surplus = rows.len().saturating_sub(filter.limit);
+        rows.drain(..surplus);
+        // With a full page the disk was not asked: whether there is more, the next one tells.
+        let unasked = rows.len() == filter.limit && from > 1;
+        let next = next.or_else(|| rows.first().map(|row| row.seq).filter(|_| surplus > 0 || unasked));
+        rows.reverse();
+        rows.append(&mut all);
+        return finish(filter, rows, next, newest);
+    }
+    if next.is_some() {
+        // More of them are on disk before it is memory's turn.
+        return finish(filter, all, next, newest);
+    }
+    let room = filter.limit - all.len().min(filter.limit);
+    let more = rows.len() > room;
+    rows.truncate(room);
+    all.append(&mut rows);
+    let next = all.last().map(|row| row.seq).filter(|_| more);
+    finish(filter, all, next, newest)
+}
+
+/// `rows` as the filter orders them.
+fn finish(filter: &EventFilter, mut rows: Vec<EventRow>, next: Option<u64>, newest: u64) -> FactPage {
+    if filter.newest_first {
+        rows.reverse();
+    }
+    FactPage { events: rows.into_iter().map(Told::from).collect(), newest, next }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use werkpilot_core::event::Event;
+
+    use super::*;
+
+    fn row(seq: u64) -> EventRow {
+        let event = Event::TriggersPaused { paused: true, by: format!("number {seq}") };
+        row_of(&Recorded { seq, time: Timestamp::from_secs(1_700_000_000), event })
+    }
+
+    #[test]
+    fn a_row_has_its_sentence_and_gives_it_back() {
+        let told = Told::from(row(7));
+        assert_eq!(told.message, "All triggers paused by number 7");
+        assert_eq!(told.data, serde_json::json!({ "paused": true, "by": "number 7" }));
+        assert_eq!((told.seq, told.topic.as_str()), (7, "triggers.paused"));
+    }
+
+    /// As the store answers.
+    fn disk(filter: &EventFilter, newest: u64) -> Page<EventRow, u64> {
+        let mut fits: Vec<_> = (1..=newest).map(row).filter(|row| filter.fits(row)).collect();
+        if filter.newest_first {
+            fits.reverse();
+        }
+        let more = fits.len() > filter.limit;
+        fits.truncate(filter.limit);
+        let next = fits.last().map(|row| row.seq).filter(|_| more);
+        Page { rows: fits, next }
+    }
+
+    fn page(query: &FactQuery, from: u64, newest: u64) -> FactPage {
+        let filter = query.filter();
+        let rows = (from..=newest).map(row).filter(|row| filter.fits(row)).collect();
+        let memory = Remembered { rows, from, newest };
+        let disk = missing(&filter, &memory).map(|filter| disk(&filter, newest));
+        join(&filter, memory, disk)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn pages_upwards_tell_each_fact_once(newest in 1_u64..60, kept in 0_u64..60, limit in 1_usize..20) {
+            let from = (newest + 1).saturating_sub(kept).max(1);
+            let mut query = FactQuery { after: Some(0), limit: Some(limit), ..FactQuery::default() };
+            let mut seen = Vec::new();
+            loop {
+                let page = page(&query, from, newest);
+                seen.extend(page.events.iter().map(|told| told.seq));
+                let Some(next) = page.next else { break };
+                query.after = Some(next);
+            }
+            prop_assert!(seen.into_iter().eq(1..=newest));
+        }
+
+        #[test]
+        fn pages_downwards_tell_each_fact_once(newest in 1_u64..60, kept in 0_u64..60, limit in 1_usize..20) {
+            let from = (newest + 1).saturating_sub(kept).max(1);
+            let mut query = FactQuery { limit: Some(limit), ..FactQuery::default() };
+            let mut seen = Vec::new();
+            loop {
+                let page = page(&query, from, newest);
+                seen.extend(page.events.iter().rev().map(|told| told.seq));
+                let Some(next) = page.next else { break };
+                query.before = Some(next);
+            }
+            prop_assert!(seen.into_iter().eq((1..=newest).rev()));
+        }
+    }
+}

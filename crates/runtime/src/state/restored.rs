@@ -1,0 +1,90 @@
+//! What the last orchestrator of this state folder left behind.
+
+use std::collections::BTreeSet;
+
+use werkpilot_core::ids::RunId;
+use werkpilot_store::row::agent::{AgentState, SchedulePosition};
+use werkpilot_store::row::event::EventRow;
+use werkpilot_store::row::execution::ExecutionRow;
+use werkpilot_store::row::figures::{AgentSamples, DigestRow};
+use werkpilot_store::row::letter::LetterRow;
+use werkpilot_store::row::trigger::TriggerRow;
+use werkpilot_store::{Reader, StoreError};
+
+/// Facts that are taken back into memory for `events` and `why`.
+const EVENTS: usize = 1_000;
+
+/// What was left behind. All of it is small, but for the letters with their payloads.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// States of agents.
+    pub agents: Vec<AgentState>,
+    /// How far the schedules were.
+    pub schedules: Vec<SchedulePosition>,
+    /// Durations of successful executions.
+    pub samples: Vec<AgentSamples>,
+    /// Digests of waiting times and request latencies.
+    pub digests: Vec<DigestRow>,
+    /// Executions without an end: cut off.
+    pub live: Vec<ExecutionRow>,
+    /// Durable triggers whose execution has no end.
+    pub triggers: Vec<TriggerRow>,
+    /// Those of these triggers whose id an execution has that has ended: cancelled by a shutdown.
+    pub cancelled: BTreeSet<RunId>,
+    /// The last facts, oldest first.
+    pub events: Vec<EventRow>,
+    /// The number of the newest fact.
+    pub newest_event: u64,
+    /// Dead letters, oldest first.
+    pub letters: Vec<LetterRow>,
+    /// The number of the newest dead letter.
+    pub newest_letter: u64,
+    /// Dead letters that gave way to newer ones, ever.
+    pub evicted_letters: u64,
+}
+
+impl Restored {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it can't be read, or is not what was written.
+    pub fn read(reader: &Reader) -> Result<Self, StoreError> {
+        let triggers = reader.triggers()?;
+        let mut cancelled = BTreeSet::new();
+        for trigger in &triggers {
+            if reader.execution(trigger.run)?.is_some_and(|row| row.ended_at.is_some()) {
+                cancelled.insert(trigger.run);
+            }
+        }
+        Ok(Self {
+            agents: reader.agents()?,
+            schedules: reader.schedules()?,
+            samples: reader.samples()?,
+            digests: reader.digests("")?,
+            live: reader.live()?,
+            triggers,
+            cancelled,
+            events: reader.last_events(EVENTS)?,
+            newest_event: reader.newest_event()?,
+            letters: letters(reader)?,
+            newest_letter: reader.newest_letter()?,
+            evicted_letters: reader.evicted_letters()?,
+        })
+    }
+}
+
+fn letters(reader: &Reader) -> Result<Vec<LetterRow>, StoreError> {
+    let mut all = Vec::new();
+    let mut filter = werkpilot_store::reader::LetterFilter { oldest_first: true, limit: PAGE, ..Default::default() };
+    loop {
+        let page = reader.letters(&filter)?;
+        all.extend(page.rows);
+        filter.after = page.next;
+        if filter.after.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// Letters that are read at a time.
+const PAGE: usize = 1_000;
