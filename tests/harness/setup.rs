@@ -73,6 +73,10 @@ impl Setup {
         self
     }
 
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.environment.retain(|(known, _)| known != name);
+    }
+
     /// Adds an argument of `werkpilot up`.
     #[must_use]
     pub fn arg(mut self, argument: &str) -> Self {

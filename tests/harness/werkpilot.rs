@@ -58,6 +58,11 @@ impl Werkpilot {
         });
     }
 
+    /// Takes a variable out of the environment of the next start.
+    pub fn unset(&mut self, name: &str) {
+        self.setup.unset(name);
+    }
+
     /// Waits until the boot is over.
     pub fn wait_for_boot(&self) {
         wait_until("the end of the boot", || self.request("GET", "/readyz", None).status == 200);

@@ -4,11 +4,14 @@
 //! `[t, t + window)` holds at most the allowed number. Neither reads a clock.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::reason::Reason;
 use crate::settings;
-use crate::time::Moment;
+use crate::time::{Moment, Point};
 
 /// Restarts that are remembered for [`RestartWindow::count_within`], where the window itself needs fewer: 80 kB.
 const REMEMBERED: usize = 10_000;
@@ -27,13 +30,27 @@ pub struct RestartWindow {
     max_restarts: u32,
     window: Duration,
     /// Oldest first.
-    taken: VecDeque<Moment>,
+    taken: VecDeque<Point>,
+    total: u64,
 }
 
 impl RestartWindow {
     /// With nothing taken. `max_restarts` 0 is unlimited.
     pub const fn new(max_restarts: u32, window: Duration) -> Self {
-        Self { max_restarts, window, taken: VecDeque::new() }
+        Self { max_restarts, window, taken: VecDeque::new(), total: 0 }
+    }
+
+    /// Takes over what was taken so long ago, also before this orchestrator started. What was taken since is forgotten.
+    pub fn restore(&mut self, ages: impl IntoIterator<Item = Duration>, now: Moment) {
+        let mut taken: Vec<Point> = ages.into_iter().map(|age| Point::ago(now, age)).collect();
+        taken.sort_unstable();
+        self.taken = taken.into();
+        self.forget(now);
+    }
+
+    /// Restarts taken since this was made, the restored ones not counted.
+    pub const fn total(&self) -> u64 {
+        self.total
     }
 
     /// Takes one restart, if there is room.
@@ -45,8 +62,9 @@ impl RestartWindow {
             return Err(room);
         }
         // A clock never runs backwards; should a caller's do, the order (and with it the invariant) is kept.
-        let at = self.taken.back().map_or(now, |last| now.max(*last));
+        let at = self.taken.back().map_or(Point::of(now), |last| Point::of(now).max(*last));
         self.taken.push_back(at);
+        self.total += 1;
         Ok(())
     }
 
@@ -57,7 +75,7 @@ impl RestartWindow {
             return None;
         }
         let blocking = self.taken.len() - self.max_restarts as usize;
-        Some(self.taken[blocking] + self.window)
+        Some(self.taken[blocking].plus(self.window).moment())
     }
 
     /// Restarts in the last `window`.
@@ -78,14 +96,14 @@ impl RestartWindow {
     }
 
     fn within(&self, now: Moment, span: Duration) -> u32 {
-        let old = self.taken.partition_point(|at| *at + span <= now);
+        let old = self.taken.partition_point(|at| at.plus(span) <= Point::of(now));
         u32::try_from(self.taken.len() - old).unwrap_or(u32::MAX)
     }
 
     /// Drops what no question can be about any more, leaving room for one more.
     fn forget(&mut self, now: Moment) {
         let span = self.window.max(REMEMBERED_FOR);
-        let old = self.taken.partition_point(|at| *at + span <= now);
+        let old = self.taken.partition_point(|at| at.plus(span) <= Point::of(now));
         let kept = (self.max_restarts as usize).max(REMEMBERED);
         let surplus = self.taken.len().saturating_sub(kept);
         self.taken.drain(..old.max(surplus));
@@ -129,7 +147,7 @@ pub enum BreakerAction {
 }
 
 /// Where an [`AgentBreaker`] stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BreakerState {
     /// All is well.
     #[default]
@@ -163,7 +181,39 @@ pub struct AgentBreaker {
     state: BreakerState,
     dead_letters_in_a_row: u32,
     /// Oldest first; allocated with the first restart.
-    restarts: VecDeque<Moment>,
+    restarts: VecDeque<Point>,
+}
+
+/// What of an [`AgentBreaker`] outlives the orchestrator. Times are relative to when it was taken: a wall clock that is
+/// set back keeps nobody out for longer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeptBreaker {
+    /// Where it stood.
+    pub state: KeptState,
+    /// While open: until its trial.
+    pub left_ms: u64,
+    /// How long it was, or is, open.
+    pub cooldown_ms: u64,
+    /// Why it opened last.
+    pub why: Option<String>,
+    /// See `dead_letters` of the settings.
+    pub dead_letters_in_a_row: u32,
+    /// Restarts within its window.
+    pub restarts_ms_ago: Vec<u64>,
+}
+
+/// The word for a [`BreakerState`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeptState {
+    /// All is well.
+    #[default]
+    Closed,
+    /// Nothing runs.
+    Open,
+    /// One trial may run; one that ran was cut off, and is tried again.
+    HalfOpen,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -194,6 +244,45 @@ impl AgentBreaker {
             dead_letters_in_a_row: 0,
             restarts: VecDeque::new(),
         }
+    }
+
+    /// As it was `passed` ago; the cooldown went on meanwhile.
+    pub fn restored(settings: &settings::Breaker, kept: &KeptBreaker, passed: Duration, now: Moment) -> Self {
+        let cooldown = Duration::from_millis(kept.cooldown_ms);
+        let left = Duration::from_millis(kept.left_ms).min(cooldown).saturating_sub(passed);
+        let state = match kept.state {
+            KeptState::Closed => BreakerState::Closed,
+            KeptState::Open => BreakerState::Open { until: now + left, cooldown },
+            KeptState::HalfOpen => BreakerState::HalfOpen { cooldown },
+        };
+        let ages = kept.restarts_ms_ago.iter().map(|age| Duration::from_millis(*age).saturating_add(passed));
+        let mut restarts: Vec<Point> = ages.map(|age| Point::ago(now, age)).collect();
+        restarts.sort_unstable();
+        let dead_letters_in_a_row = kept.dead_letters_in_a_row;
+        Self { limits: settings.into(), state, dead_letters_in_a_row, restarts: restarts.into() }
+    }
+
+    /// What of it outlives the orchestrator; the reason is the agent's to add.
+    pub fn kept(&self, now: Moment) -> KeptBreaker {
+        let (state, left, cooldown) = match self.state {
+            BreakerState::Closed => (KeptState::Closed, Duration::ZERO, Duration::ZERO),
+            BreakerState::Open { until, cooldown } => (KeptState::Open, until.since(now), cooldown),
+            BreakerState::HalfOpen { cooldown } => (KeptState::HalfOpen, Duration::ZERO, cooldown),
+        };
+        KeptBreaker {
+            state,
+            left_ms: millis(left),
+            cooldown_ms: millis(cooldown),
+            why: None,
+            dead_letters_in_a_row: self.dead_letters_in_a_row,
+            restarts_ms_ago: self.restarts.iter().map(|at| millis(at.age(now))).collect(),
+        }
+    }
+
+    /// Feeds all that [`AgentBreaker::kept`] tells of, but not how long ago it was: the same until something happens.
+    pub fn mark(&self, hasher: &mut impl Hasher) {
+        self.dead_letters_in_a_row.hash(hasher);
+        self.restarts.hash(hasher);
     }
 
     /// New limits; they are looked at with the next event, and a cooldown in progress keeps its length.
@@ -268,13 +357,13 @@ impl AgentBreaker {
             return None;
         }
         let moments = &mut self.restarts;
-        let old = moments.partition_point(|at| *at + window <= now);
+        let old = moments.partition_point(|at| at.plus(window) <= Point::of(now));
         moments.drain(..old);
         let restarts = u32::try_from(moments.len()).unwrap_or(u32::MAX).saturating_add(1);
         if restarts > allowed {
             return Some(Reason::TooManyRestarts { restarts, window });
         }
-        let at = moments.back().map_or(now, |last| now.max(*last));
+        let at = moments.back().map_or(Point::of(now), |last| Point::of(now).max(*last));
         moments.push_back(at);
         None
     }
@@ -300,6 +389,10 @@ impl AgentBreaker {
     fn doubled(&self, cooldown: Duration) -> Duration {
         cooldown.saturating_mul(2).min(LONGEST_COOLDOWN.max(self.limits.cooldown))
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -213,6 +213,17 @@ pub enum Event {
     StoreRestarted { reason: String },
     /// The wall clock was set.
     ClockStepped { seconds: f64, misfired: u32 },
+    /// While nothing ran, scheduled times of an agent went by, and `catch_up` has it that they are looked at.
+    ScheduleMissed {
+        agent: AgentName,
+        /// How many of them are made up for now.
+        runs: u32,
+        /// How many are not, by the policy or the bound.
+        left_out: u64,
+        /// The first and the last one that is made up for.
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    },
 }
 
 fn counted(number: u32, what: &str) -> String {
@@ -291,6 +302,7 @@ impl Event {
             Self::StoreRecovered { .. } => "store.recovered",
             Self::StoreRestarted { .. } => "store.restarted",
             Self::ClockStepped { .. } => "system.clock.stepped",
+            Self::ScheduleMissed { .. } => "agent.schedule.missed",
         }
     }
 
@@ -313,7 +325,8 @@ impl Event {
             | Self::DeadLetterAdded { agent, .. }
             | Self::DeadLetterReplayed { agent, .. }
             | Self::DeadLetterDiscarded { agent, .. }
-            | Self::BreakerHalfOpen { agent } => Some(agent),
+            | Self::BreakerHalfOpen { agent }
+            | Self::ScheduleMissed { agent, .. } => Some(agent),
             Self::BreakerOpened { agent, .. } | Self::BreakerClosed { agent, .. } => agent.as_ref(),
             _ => None,
         }
@@ -492,6 +505,15 @@ impl fmt::Display for Event {
                 human(*after)
             ),
             Self::StoreRestarted { reason } => write!(f, "The writer of the state was started again: {reason}"),
+            Self::ScheduleMissed { agent, runs, left_out, from, to } => {
+                write!(f, "Agent \"{agent}\" was due while nothing ran: {} to catch up with", counted(*runs, "time"))?;
+                match (from, to) {
+                    (Some(from), Some(to)) if from != to => write!(f, ", from {from} to {to}")?,
+                    (Some(time), _) => write!(f, ", of {time}")?,
+                    _ => {}
+                }
+                if *left_out > 0 { write!(f, "; {left_out} left out") } else { Ok(()) }
+            }
             Self::ClockStepped { seconds, misfired: 0 } => write!(f, "The wall clock was set by {seconds:+.1} s"),
             Self::ClockStepped { seconds, misfired } => {
                 write!(

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
+use crate::time::Timestamp;
+
 /// The name of an agent: `[a-z0-9][a-z0-9_-]{0,62}`, unique in a registry. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct AgentName(Arc<str>);
@@ -106,6 +108,19 @@ impl RunId {
         Self(uuid::Builder::from_unix_timestamp_millis(unix_ms, &random).into_uuid())
     }
 
+    /// The id of the execution for a time of an agent's schedule: the same whenever it is asked for, so that a time that
+    /// has run is known again by it. Its own time is the scheduled one; the rest is a hash of all three (FNV-1a, 128 bits).
+    /// `again` counts those that were given up before they were started.
+    pub fn of_schedule(agent: &AgentName, scheduled_for: Timestamp, again: u32) -> Self {
+        const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+        const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+        let time = scheduled_for.as_millis().to_be_bytes();
+        let bytes = agent.as_str().bytes().chain([0]).chain(time).chain(again.to_be_bytes());
+        let hash = bytes.fold(BASIS, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
+        // The lowest bits depend on the lowest bits of the bytes only: fold the others in.
+        Self::from_parts(u64::try_from(scheduled_for.as_millis()).unwrap_or(0), hash ^ (hash >> 64))
+    }
+
     /// The last twelve hexadecimal digits, all random: what log lines carry.
     pub fn short(&self) -> String {
         let text = self.0.simple().to_string();
@@ -168,5 +183,25 @@ mod tests {
         assert_eq!(early.0.get_version_num(), 7);
         assert_eq!(early.to_string().parse::<RunId>().unwrap(), early);
         assert_eq!(early.short(), "ffffffffffff");
+    }
+
+    #[test]
+    fn the_id_of_a_scheduled_time_is_the_same_for_ever_and_another_one_for_everything_else() {
+        let (a, b) = (AgentName::new("a").unwrap(), AgentName::new("b").unwrap());
+        let id = |agent: &AgentName, secs, again| RunId::of_schedule(agent, Timestamp::from_secs(secs), again);
+        // On disk there are such ids: this one must never change.
+        assert_eq!(id(&a, 1_772_452_800, 0).to_string(), "");
+        assert!(id(&a, 1, 0) < id(&a, 2, 0));
+        let mut all = std::collections::BTreeSet::new();
+        let mut short = std::collections::BTreeSet::new();
+        for agent in [&a, &b] {
+            for secs in 0..5_000 {
+                for again in 0..3 {
+                    all.insert(id(agent, secs, again));
+                    short.insert(id(agent, secs, again).short());
+                }
+            }
+        }
+        assert_eq!((all.len(), short.len()), (30_000, 30_000));
     }
 }

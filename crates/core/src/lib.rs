@@ -18,6 +18,7 @@ pub mod agent;
 pub mod backoff;
 pub mod boot;
 pub mod breaker;
+pub mod catch_up;
 pub mod dead_letters;
 pub mod dispatcher;
 pub mod event;

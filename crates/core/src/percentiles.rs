@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Serialize;
-use tdigest::TDigest;
+use tdigest::{Centroid, TDigest};
 
-use crate::time::Moment;
+use crate::time::{Moment, Point};
 
 /// The most samples that a [`SampleWindow`] keeps: 4,000 bytes.
 pub const MOST_SAMPLES: u16 = 1_000;
@@ -20,6 +20,9 @@ const CENTROIDS: usize = 100;
 
 /// Centroids of a merged digest, which lives for one query: more of them, so that merging loses next to nothing.
 const MERGED_CENTROIDS: usize = 1_000;
+
+/// The form in which a digest is kept.
+const DIGEST_VERSION: u8 = 1;
 
 /// Percentiles and mean, in milliseconds; `None` where there is no sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -73,6 +76,16 @@ impl SampleWindow {
     pub fn new(samples: u16) -> Self {
         let capacity = samples.clamp(1, MOST_SAMPLES);
         Self { samples: Vec::new(), capacity, oldest: 0, count: 0, sum_micros: 0 }
+    }
+
+    /// A window as it was: `count` samples ever, and the last ones, oldest first.
+    pub fn restored(samples: u16, count: u64, last: impl IntoIterator<Item = Duration>) -> Self {
+        let mut window = Self::new(samples);
+        for duration in last {
+            window.push(duration);
+        }
+        window.count = window.count.max(count);
+        window
     }
 
     /// Takes in a duration; a full window forgets its oldest one.
@@ -154,8 +167,9 @@ impl SampleWindow {
 pub struct DigestRing {
     slot: Duration,
     slots: u16,
-    /// Slot number and its digest, oldest first. Only the last one has unmerged samples.
-    digests: VecDeque<(u64, TDigest)>,
+    /// Slot number (negative before the start of the orchestrator) and its digest, oldest first. Only the last one has
+    /// unmerged samples. Restored slots may share a number.
+    digests: VecDeque<(i64, TDigest)>,
 }
 
 impl DigestRing {
@@ -194,12 +208,35 @@ impl DigestRing {
         }
     }
 
+    /// The newest slot: how long ago it began, and its digest as [`DigestRing::restore`] takes it.
+    pub fn newest(&mut self, now: Moment) -> Option<(Duration, Vec<u8>)> {
+        let slot = self.slot;
+        let (number, digest) = self.digests.back_mut()?;
+        let began = Duration::from_nanos(u64::try_from(*number).ok()?.saturating_mul(nanos_of(slot)));
+        digest.flush();
+        Some((now.since(Moment::ZERO + began), encode_digest(digest)))
+    }
+
+    /// Takes over a slot that began so long ago, in whichever order; into those before the current one, so that it is never
+    /// written twice. `false`: the bytes are no digest.
+    pub fn restore(&mut self, age: Duration, bytes: &[u8], now: Moment) -> bool {
+        let Some(digest) = decode_digest(bytes) else { return false };
+        let nanos = i64::try_from(nanos_of(self.slot)).unwrap_or(i64::MAX);
+        let current = self.number(now);
+        let number = Point::ago(now, age).as_nanos().div_euclid(nanos).min(current - 1);
+        if current - number < i64::from(self.slots) {
+            let place = self.digests.partition_point(|(other, _)| *other <= number);
+            self.digests.insert(place, (number, digest));
+        }
+        true
+    }
+
     /// Percentiles and mean over the last `window`, rounded up to whole slots, the current one included; at most the
     /// whole ring.
     pub fn merged(&self, window: Duration, now: Moment) -> Summary {
         let slots = window.as_nanos().div_ceil(self.slot.as_nanos()).clamp(1, self.slots.into());
-        let oldest = (u128::from(self.number(now)) + 1).saturating_sub(slots);
-        let covered = self.digests.iter().filter(|(number, _)| u128::from(*number) >= oldest);
+        let oldest = (self.number(now) + 1).saturating_sub(i64::try_from(slots).unwrap_or(i64::MAX));
+        let covered = self.digests.iter().filter(|(number, _)| *number >= oldest);
         // The merged digest is as fine as the finest of its parts: that is what the empty one is for.
         let finest = std::iter::once(TDigest::new_with_size(MERGED_CENTROIDS));
         let parts = finest.chain(covered.map(|(_, digest)| flushed(digest.clone()))).collect();
@@ -210,20 +247,48 @@ impl DigestRing {
         Summary { count, p50_ms: quantiles[0], p95_ms: quantiles[1], p99_ms: quantiles[2], mean_ms: merged.mean() }
     }
 
-    fn number(&self, now: Moment) -> u64 {
-        u64::try_from(u128::from(now.as_nanos()) / self.slot.as_nanos()).unwrap_or(u64::MAX)
+    fn number(&self, now: Moment) -> i64 {
+        i64::try_from(u128::from(now.as_nanos()) / self.slot.as_nanos()).unwrap_or(i64::MAX)
     }
 
     /// Begins a slot: the one before it gives its buffer back, and those past the ring's length are forgotten.
-    fn turn(&mut self, number: u64) {
+    fn turn(&mut self, number: i64) {
         if let Some((_, digest)) = self.digests.back_mut() {
             *digest = sealed(digest);
         }
-        while self.digests.front().is_some_and(|(oldest, _)| number - oldest >= u64::from(self.slots)) {
+        while self.digests.front().is_some_and(|(oldest, _)| number - oldest >= i64::from(self.slots)) {
             self.digests.pop_front();
         }
         self.digests.push_back((number, TDigest::new_with_size(CENTROIDS)));
     }
+}
+
+fn nanos_of(slot: Duration) -> u64 {
+    u64::try_from(slot.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Version, then 64-bit floats, little-endian: count, sum, least, largest, and mean and weight of each centroid.
+fn encode_digest(digest: &TDigest) -> Vec<u8> {
+    let mut bytes = vec![DIGEST_VERSION];
+    let head = [digest.count(), digest.sum(), digest.min().unwrap_or(0.0), digest.max().unwrap_or(0.0)];
+    let centroids = digest.centroids().iter().flat_map(|centroid| [centroid.mean(), centroid.weight()]);
+    bytes.extend(head.into_iter().chain(centroids).flat_map(f64::to_le_bytes));
+    bytes
+}
+
+fn decode_digest(bytes: &[u8]) -> Option<TDigest> {
+    let (version, numbers) = bytes.split_first()?;
+    let (chunks, rest) = numbers.as_chunks::<8>();
+    let numbers: Vec<f64> = chunks.iter().map(|chunk| f64::from_le_bytes(*chunk)).collect();
+    let fits = *version == DIGEST_VERSION && rest.is_empty() && numbers.iter().all(|number| number.is_finite());
+    let (&[count, sum, min, max], centroids) = numbers.split_first_chunk::<4>().filter(|_| fits)?;
+    let (pairs, odd) = centroids.as_chunks::<2>();
+    let sorted = pairs.is_sorted_by(|a, b| a[0] <= b[0]) && pairs.iter().all(|[_, weight]| *weight > 0.0);
+    if pairs.is_empty() || !odd.is_empty() || !sorted || count <= 0.0 {
+        return None;
+    }
+    let centroids = pairs.iter().map(|[mean, weight]| Centroid::new(*mean, *weight)).collect();
+    Some(TDigest::new(centroids, sum, count, Some(max), Some(min), CENTROIDS))
 }
 
 fn flushed(mut digest: TDigest) -> TDigest {

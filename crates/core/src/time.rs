@@ -57,6 +57,45 @@ impl Sub<Duration> for Moment {
     }
 }
 
+/// A point on the steady clock that may lie before the start of the orchestrator: nanoseconds, negative before it. What
+/// was restored happened there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Point(i64);
+
+impl Point {
+    pub fn of(moment: Moment) -> Self {
+        Self(i64::try_from(moment.as_nanos()).unwrap_or(i64::MAX))
+    }
+
+    /// So long before `now`.
+    pub fn ago(now: Moment, age: Duration) -> Self {
+        Self(Self::of(now).0.saturating_sub(nanos(age)))
+    }
+
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// So much later.
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(duration)))
+    }
+
+    /// How long ago it is; zero for what is still to come.
+    pub fn age(self, now: Moment) -> Duration {
+        Duration::from_nanos(u64::try_from(Self::of(now).0.saturating_sub(self.0)).unwrap_or(0))
+    }
+
+    /// The same moment; what was before the start becomes the start.
+    pub fn moment(self) -> Moment {
+        Moment(u64::try_from(self.0).unwrap_or(0))
+    }
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
 /// A point on the wall clock: milliseconds since the Unix epoch. Shown and stored as RFC 3339 in UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);

@@ -26,7 +26,7 @@ use crate::house::{House, HousePhase, Posts};
 use crate::observe::dead_letters::DiscardDeadLetter;
 use crate::observe::events::AwaitEnd;
 use crate::post::Unavailable;
-use crate::state::{Ledger, triggers};
+use crate::state::{Ledger, ReadError, triggers};
 use crate::view::{
     AgentDetail, AgentView, BusView, DeadLetterList, HealthView, NextRun, Overview, QueueView, Scrape, agent_detail,
     agents, dead_letters, health, join_services, next_runs, overview, queue, request_times,
@@ -71,6 +71,9 @@ pub enum ControlError {
     /// There is no such execution any more.
     #[error("there is no live execution {0}")]
     UnknownRun(RunId),
+    /// There never was such an execution, or it is forgotten.
+    #[error("there is no execution {0}, neither live nor in the history")]
+    ForgottenRun(RunId),
     /// There is no such dead letter.
     #[error("there is no dead letter {0}")]
     UnknownDeadLetter(u64),
@@ -98,6 +101,9 @@ pub enum ControlError {
         /// What the disk said.
         reason: String,
     },
+    /// The state could not be read.
+    #[error(transparent)]
+    State(#[from] ReadError),
     /// The files have faults.
     #[error(transparent)]
     Reload(#[from] ReloadError),
@@ -175,6 +181,11 @@ impl Handle {
     /// The bus, if there is one.
     pub fn bus(&self) -> Option<&BusSide> {
         self.bus.as_ref()
+    }
+
+    /// The way to what is kept on disk.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// The posts of the system actors, for embedding programs and drills.
@@ -265,7 +276,7 @@ impl Handle {
         discarded.map(|_| ()).ok_or(ControlError::UnknownDeadLetter(id))
     }
 
-    /// The facts after number `after`, oldest first, at most `limit`.
+    /// The facts after number `after` that are remembered, oldest first, at most `limit`.
     pub async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, ControlError> {
         let pick = move |house: &House| {
             house.events.borrow().iter().filter(|recorded| recorded.seq > after).take(limit).cloned().collect()
@@ -283,6 +294,11 @@ impl Handle {
         let wanted = subject.to_owned();
         let why = self.consult(move |house| crate::why::why(house, &wanted)).await?;
         if let Some(why) = why {
+            return Ok(why);
+        }
+        if let Ok(run) = subject.parse()
+            && let Ok(why) = self.why_kept(run).await
+        {
             return Ok(why);
         }
         let (name, suggestion) = (subject.to_owned(), self.nearest(subject).await);

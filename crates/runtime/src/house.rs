@@ -36,6 +36,7 @@ use crate::observe::percentiles::{PercentileTracker, Samples};
 use crate::observe::prober::Prober;
 use crate::orchestrator::Loader;
 use crate::post::Post;
+use crate::state::archivist::Archivist;
 use crate::state::{CutOff, Executions, Ledger};
 use crate::work::queue::QueueActor;
 
@@ -64,6 +65,8 @@ pub struct Posts {
     pub shutdown: Post<ShutdownActor>,
     /// The reload's.
     pub reload: Post<Reloader>,
+    /// The archivist's.
+    pub archivist: Post<Archivist>,
     /// The link to the bus's.
     pub bus_link: Post<BusLink>,
 }
@@ -82,6 +85,7 @@ impl Default for Posts {
             boot: Post::vacant(),
             shutdown: Post::vacant(),
             reload: Post::vacant(),
+            archivist: Post::vacant(),
             bus_link: Post::vacant(),
         }
     }

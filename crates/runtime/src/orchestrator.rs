@@ -164,7 +164,7 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
         directory: RefCell::new(Directory::default()),
         dispatcher: RefCell::new(Dispatcher::new(&settings.queue, &settings.breaker, workers, seed)),
         timetable: RefCell::new(Timetable::new()),
-        events: RefCell::new(EventBook::default()),
+        events: RefCell::new(EventBook::restored(restored.events, restored.newest_event, restored.last_ends)),
         dead_letters: RefCell::new(Desk::new(capacity)),
         samples: RefCell::new(Samples::new(settings.percentiles.samples)),
         memory: RefCell::new(MemoryBook::default()),

@@ -20,7 +20,7 @@ use crate::house::House;
 
 pub use agents::{AgentDetail, AgentView, HealthCheck, InstanceDetail, LastRun, agent_detail, agents, short_reason};
 pub use bus::{BusView, RequestCounts, RequestTimes, Scrape, join_services, request_times};
-pub use system::{HealthView, MemoryView, Overview, SystemView, health, overview};
+pub use system::{HealthView, MemoryView, Overview, StoreView, SystemView, health, overview};
 
 /// Percentiles and mean in milliseconds; null without data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]

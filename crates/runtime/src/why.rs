@@ -7,10 +7,12 @@ use werkpilot_core::ids::{AgentIndex, AgentName, RunId};
 use werkpilot_core::reason::DependencyProblem;
 use werkpilot_core::status::Status;
 use werkpilot_core::time::{Timestamp, human};
+use werkpilot_store::row::event::EventRow;
 
 use crate::directory::Slot;
 use crate::house::House;
-use crate::view::{LastRun, short_reason};
+use crate::state::Told;
+use crate::view::short_reason;
 
 /// How far down the chain of unhealthy dependencies is followed: deeper ones are the business of those in between.
 const DEPTH: usize = 5;
@@ -41,7 +43,7 @@ pub struct Fact {
     /// When.
     pub at: Timestamp,
     /// Its topic.
-    pub topic: &'static str,
+    pub topic: String,
     /// What.
     pub text: String,
 }
@@ -86,7 +88,7 @@ fn of_agent(house: &House, index: AgentIndex, slot: &Slot) -> Why {
         state: status.to_string(),
         because,
         next: next_of_agent(house, index, slot, status),
-        facts: facts(house, |event| event.agent() == Some(&slot.name)),
+        facts: facts(house, |event| event.agent() == Some(&slot.name), |row| row.agent.as_ref() == Some(&slot.name)),
     }
 }
 
@@ -97,7 +99,7 @@ fn explain(house: &House, index: AgentIndex, status: Status, depth: usize, becau
     if status == Status::Idle
         && let Some(last) = directory.get(index).and_then(|slot| {
             let events = house.events.borrow();
-            LastRun::of(events.last_end_of(&slot.name)?)
+            events.last_run_of(&slot.name).cloned()
         })
     {
         let reason = last.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -143,7 +145,7 @@ fn next_of_agent(house: &House, index: AgentIndex, slot: &Slot, status: Status) 
 }
 
 fn of_run(house: &House, run: RunId) -> Option<Why> {
-    let facts = facts(house, |event| is_about(event, run));
+    let facts = facts(house, |event| is_about(event, run), |row| row.run == Some(run));
     if let Some(ended) = house.events.borrow().end_of(run)
         && let Event::ExecutionEnded { agent, end, trigger, reason, .. } = &ended.event
     {
@@ -183,14 +185,21 @@ fn is_about(event: &Event, wanted: RunId) -> bool {
     }
 }
 
-fn facts(house: &House, wanted: impl Fn(&Event) -> bool) -> Vec<Fact> {
+/// The last facts that are wanted, those of the time before the start included.
+fn facts(house: &House, wanted: impl Fn(&Event) -> bool, wanted_row: impl Fn(&EventRow) -> bool) -> Vec<Fact> {
     let events = house.events.borrow();
     let as_fact = |recorded: &Recorded| Fact {
         at: recorded.time,
-        topic: recorded.event.topic(),
+        topic: recorded.event.topic().to_owned(),
         text: recorded.event.to_string(),
     };
-    let mut last: Vec<Fact> = events.iter().rev().filter(|r| wanted(&r.event)).take(FACTS).map(as_fact).collect();
+    let past = |row: &EventRow| {
+        let told = Told::from(row.clone());
+        Fact { at: told.time, topic: told.topic, text: told.message }
+    };
+    let last = events.iter().rev().filter(|r| wanted(&r.event)).map(as_fact);
+    let mut last: Vec<Fact> =
+        last.chain(events.past().rev().filter(|row| wanted_row(row)).map(past)).take(FACTS).collect();
     last.reverse();
     last
 }

@@ -8,7 +8,7 @@ use werkpilot_core::time::Timestamp;
 use crate::apply::Applier;
 use crate::error::StoreError;
 use crate::names::Names;
-use crate::row::letter::{LetterRow, LetterState};
+use crate::row::letter::{LetterRow, LetterState, number};
 use crate::row::whole;
 
 /// Rows of a kind that one step takes out: about 5 ms.
@@ -138,7 +138,7 @@ fn events(conn: &Connection, retention: &Retention) -> Result<usize, StoreError>
 
 fn letters(conn: &Connection, retention: &Retention) -> Result<Vec<EvictedLetter>, StoreError> {
     let mut gone = Vec::new();
-    let replaying = LetterState::Replaying.number();
+    let replaying = number(LetterState::Replaying);
     if let Some(before) = retention.letters_before {
         let sql = "SELECT * FROM dead_letters WHERE at_ms < ?1 AND state <> ?2 ORDER BY at_ms, id LIMIT ?3";
         evict(conn, sql, params![before.as_millis(), replaying, whole(STEP as u64)], &mut gone)?;

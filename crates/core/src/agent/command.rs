@@ -69,6 +69,7 @@ impl Agent {
             Command::Enable => {
                 let was = self.core.gate();
                 self.core.disabled = None;
+                self.core.switched_on = (!self.core.spec.enabled).then(|| by.to_owned());
                 let _ = self.core.breaker(BreakerEvent::Reset, now.steady, out);
                 if !matches!(was, Gate::Closed { status, .. } if status.is_disabled()) {
                     return Ok(format!("{name} was enabled already"));
@@ -84,6 +85,7 @@ impl Agent {
                     return Ok(format!("{name} was disabled already"));
                 }
                 self.core.disabled = Some((Status::Disabled, asked.clone()));
+                self.core.switched_on = None;
                 out.push(Action::Emit(Fact::AgentDisabled { agent: name.clone(), reason: asked.clone() }));
                 if let Body::Service(service) = &mut self.body {
                     service.stop_all(&self.core, &asked, out);

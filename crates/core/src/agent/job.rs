@@ -53,6 +53,15 @@ impl Jobs {
         self.attempts.iter().map(|attempt| attempt.process).collect()
     }
 
+    /// Whether its command was missing last.
+    pub fn missing(&self) -> bool {
+        self.missing
+    }
+
+    pub fn restore(&mut self, missing: bool) {
+        self.missing = missing;
+    }
+
     pub fn any_process(&self) -> bool {
         !self.attempts.is_empty()
     }

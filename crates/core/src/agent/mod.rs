@@ -8,6 +8,7 @@
 
 mod command;
 mod job;
+mod kept;
 mod messages;
 mod service;
 mod shortage;
@@ -15,6 +16,7 @@ mod shortage;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use kept::{Kept, KeptInstance, KeptWait, Mark, Switch};
 pub use messages::{Action, Command, Event, InstanceView, Launch, ProcessEnd, ProcessKey};
 
 use crate::backoff::Dice;
@@ -59,8 +61,10 @@ struct Core {
     dice: Dice,
     last_serial: u32,
     disabled: Option<(Status, Reason)>,
+    /// Who switched it on though the registry has it off.
+    switched_on: Option<String>,
     /// Why its breaker opened last.
-    opened: Option<Reason>,
+    opened: Option<String>,
     stopped: bool,
     draining: bool,
     removed: bool,
@@ -103,7 +107,7 @@ impl Core {
         match &action {
             BreakerAction::None => {}
             BreakerAction::Opened { reason, cooldown } => {
-                self.opened = Some(reason.clone());
+                self.opened = Some(reason.to_string());
                 let opened = Fact::BreakerOpened {
                     agent: Some(agent.clone()),
                     reason: reason.clone(),
@@ -129,7 +133,7 @@ impl Core {
         }
         if self.breaker_open() {
             let status = Status::DisabledByFailure;
-            let why = self.opened.as_ref().map(ToString::to_string).unwrap_or_default();
+            let why = self.opened.clone().unwrap_or_default();
             return Gate::Closed { status, reason: Reason::Disabled { status, why } };
         }
         if self.stopped {
@@ -154,6 +158,7 @@ impl Agent {
             dice: Dice::new(seed),
             last_serial: 0,
             disabled,
+            switched_on: None,
             opened: None,
             stopped: false,
             draining: false,
@@ -272,10 +277,7 @@ impl Agent {
             return;
         }
         if let Body::Service(service) = &mut self.body {
-            service.start_all(&self.core, false, false, out);
-            if !self.core.takes_part() {
-                service.settle(out);
-            }
+            service.boot(&self.core, out);
         }
     }
 
@@ -310,6 +312,9 @@ impl Agent {
         let (enabled, agent) = (self.core.spec.enabled, self.core.spec.name.clone());
         let by_registry = matches!(self.core.disabled, Some((_, Reason::DisabledInRegistry)));
         let switched_on = enabled && by_registry;
+        if enabled {
+            self.core.switched_on = None;
+        }
         if switched_on {
             self.core.disabled = None;
             out.push(Action::Emit(Fact::AgentEnabled { agent, reason: Reason::ConfigChanged }));

@@ -1,9 +1,22 @@
+//! Tests of letters, ring, standing; those of plans are in `plan`.
+
+mod plan;
+mod standing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::json;
 
 use super::*;
+use crate::exit::Exit;
+use crate::ids::{AgentName, RunId};
 use crate::signal::Signal;
+use crate::status::Status;
+use crate::time::Timestamp;
+use crate::trigger::Trigger;
 
 fn name(text: &str) -> AgentName {
     AgentName::new(text).unwrap()
@@ -52,6 +65,11 @@ fn a_letter_has_the_predecessors_names() {
         "signature": "all <n> attempts failed, the last one exited with code <n>",
         "timestamp": "2023-11-14T22:13:21.000Z",
         "restartCount": 2,
+        "payloadBytes": 12,
+        "state": "open",
+        "replays": 0,
+        "kills": 0,
+        "updatedAt": "2023-11-14T22:13:21.000Z",
         "executionData": {
             "department": "sales",
             "schedule": "*/5 * * * *",
@@ -71,6 +89,14 @@ fn a_letter_has_the_predecessors_names() {
         },
     });
     assert_eq!(serde_json::to_value(ring.get(1).unwrap()).unwrap(), expected);
+}
+
+#[test]
+fn the_circumstances_can_be_read_back_but_for_the_payload() {
+    let letter = full_draft().into_letter(1);
+    let text = serde_json::to_string(&letter.execution).unwrap();
+    let read: ExecutionData = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, ExecutionData { payload: None, ..letter.execution });
 }
 
 #[test]
@@ -135,6 +161,64 @@ fn a_smaller_capacity_and_age_take_the_oldest() {
     assert_eq!(ids(ring.expire(Timestamp::from_secs(4))), [3, 4]);
     assert_eq!(ids(ring.resize(0)), [5], "one is always kept");
     assert_eq!((ring.evicted(), ring.len()), (5, 1));
+}
+
+#[test]
+fn what_was_replayed_gives_way_first_and_what_is_being_replayed_last() {
+    let mut ring = DeadLetterRing::new(3);
+    for at in 0..3 {
+        ring.add(draft("a", "e", at));
+    }
+    let run = RunId::from_parts(1, 1);
+    let at = Timestamp::from_secs(9);
+    ring.act(1, &Step::BeginReplay { run, force: false }, at).unwrap();
+    ring.act(3, &Step::BeginReplay { run, force: false }, at).unwrap();
+    ring.act(3, &Step::EndReplay { run, succeeded: true, killed: false }, at).unwrap();
+    let gone: Vec<_> = (3..6).map(|at| ring.add(draft("a", "e", at)).1.map(|letter| letter.id)).collect();
+    assert_eq!(gone, [Some(3), Some(2), Some(4)]);
+    assert_eq!(ring.expire(Timestamp::from_secs(9)).len(), 2, "and age does not take it either");
+    assert_eq!(ring.iter().map(|letter| letter.id).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_ring_goes_on_where_it_was() {
+    let letters = vec![draft("a", "e", 1).into_letter(7), draft("a", "e", 2).into_letter(9)];
+    let mut ring = DeadLetterRing::restored(2, letters, 12, 5);
+    assert_eq!((ring.total(), ring.evicted(), ring.len()), (12, 5, 2));
+    assert_eq!(ring.oldest(), Some(Timestamp::from_secs(1)));
+    let (id, evicted) = ring.add(draft("a", "e", 3));
+    assert_eq!((id, evicted.map(|letter| letter.id)), (13, Some(7)));
+}
+
+#[test]
+fn a_hundred_thousand_letters_go_through_a_capacity_of_a_hundred_and_each_is_accounted_for() {
+    let mut ring = DeadLetterRing::new(100);
+    let mut evicted = Vec::new();
+    for at in 0..100_000 {
+        evicted.extend(ring.add(draft("a", "e", at)).1.map(|letter| letter.id));
+    }
+    assert!(evicted.iter().copied().eq(1..=99_900));
+    assert_eq!((ring.total(), ring.evicted(), ring.len()), (100_000, 99_900, 100));
+}
+
+#[test]
+fn letters_can_be_looked_for() {
+    let mut letter = full_draft().into_letter(1);
+    let fits = |letter: &DeadLetter, filter: LetterFilter| filter.fits(letter);
+    let text = |text: &str| LetterFilter { text: Some(text.to_owned()), ..LetterFilter::default() };
+    assert!(LetterFilter::default().is_all() && fits(&letter, LetterFilter::default()));
+    assert!(fits(&letter, text("NO STOCK")) && fits(&letter, text("order")) && fits(&letter, text("code 3")));
+    assert!(!fits(&letter, text("nowhere")));
+    let since = |secs| LetterFilter { since: Some(Timestamp::from_secs(secs)), ..LetterFilter::default() };
+    let until = |secs| LetterFilter { until: Some(Timestamp::from_secs(secs)), ..LetterFilter::default() };
+    assert!(fits(&letter, since(1_700_000_001)) && !fits(&letter, since(1_700_000_002)));
+    assert!(!fits(&letter, until(1_700_000_001)) && fits(&letter, until(1_700_000_002)));
+    let states = LetterFilter { states: vec![LetterState::Open], ..LetterFilter::default() };
+    assert!(states.fits(&letter) && !states.is_all());
+    letter.standing.state = LetterState::Parked;
+    assert!(!states.fits(&letter));
+    let other = LetterFilter { agent: Some(name("other")), ..LetterFilter::default() };
+    assert!(!other.fits(&letter));
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl Dispatcher {
         let Some(entry) = self.entries.get(agent.slot()).filter(|entry| entry.is_defined()) else {
             return Err(Admission::Refused(id, Reason::UnknownAgent));
         };
-        let verdict = self.verdict(entry, request.trigger.is_explicit());
+        let verdict = self.verdict(entry, request.trigger.is_explicit(), request.waits);
         let superseded = if matches!(verdict, Verdict::CancelOthers) { self.superseded(entry) } else { Vec::new() };
         match verdict {
             Verdict::Admit | Verdict::CancelOthers if self.is_full_without(&superseded) => {
@@ -135,7 +135,7 @@ impl Dispatcher {
         self.waiting - u32::try_from(freed).unwrap_or(0) >= self.capacity
     }
 
-    fn verdict(&self, entry: &Entry, explicit: bool) -> Verdict {
+    fn verdict(&self, entry: &Entry, explicit: bool, waits: bool) -> Verdict {
         if self.shutting_down {
             return Verdict::Refuse(Reason::ShuttingDown);
         }
@@ -146,7 +146,7 @@ impl Dispatcher {
             return Verdict::Skip(Reason::Paused);
         }
         match self.gate_verdict(entry) {
-            Verdict::Admit => self.overlap_verdict(entry, explicit),
+            Verdict::Admit => self.overlap_verdict(entry, explicit || waits),
             Verdict::Skip(reason) if explicit => Verdict::Refuse(reason),
             no => no,
         }
@@ -163,18 +163,18 @@ impl Dispatcher {
         }
     }
 
-    /// | `overlap` | while one is live | while one waits, too | explicit triggers |
+    /// | `overlap` | while one is live | while one waits, too | explicit triggers, catching up |
     /// |---|---|---|---|
     /// | `skip` | skipped | skipped | queue |
     /// | `queue_one` | queues | skipped | queue |
     /// | `queue_all` | queues | queues | queue |
     /// | `cancel_previous` | cancels it | cancels both | queue |
     /// | `allow` | runs beside it | runs beside it | run beside it |
-    fn overlap_verdict(&self, entry: &Entry, explicit: bool) -> Verdict {
+    fn overlap_verdict(&self, entry: &Entry, waits: bool) -> Verdict {
         let Some(first) = entry.live.first() else { return Verdict::Admit };
         match entry.profile.overlap {
             Overlap::Allow | Overlap::QueueAll => Verdict::Admit,
-            _ if explicit => Verdict::Admit,
+            _ if waits => Verdict::Admit,
             Overlap::CancelPrevious => Verdict::CancelOthers,
             Overlap::Skip => Verdict::Skip(Reason::Overlap { running: self.runs.id(*first) }),
             Overlap::QueueOne => match entry.live.iter().find(|key| !self.runs.get(**key).started) {
@@ -195,7 +195,7 @@ impl Dispatcher {
     }
 
     fn accept(&mut self, id: RunId, request: Request, now: Clocks, out: &mut Vec<Action>) -> RunKey {
-        let Request { agent, trigger, scheduled_for, payload, run: _ } = request;
+        let Request { agent, trigger, scheduled_for, payload, run: _, waits: _ } = request;
         let entry = &mut self.entries[agent.slot()];
         // A trial counts as an automatic start, unless a person asked for it.
         let counted = matches!(entry.gate, Gate::HalfOpen) && !trigger.is_explicit();

@@ -28,12 +28,14 @@ pub struct Request {
     pub payload: Option<Arc<[u8]>>,
     /// Its id, where it was accepted and kept before.
     pub run: Option<RunId>,
+    /// Whether it waits where its agent's `overlap` would skip it or end others, as what a person asks for does.
+    pub waits: bool,
 }
 
 impl Request {
     /// A request of which no more is known than who and why.
     pub const fn new(agent: AgentIndex, trigger: Trigger) -> Self {
-        Self { agent, trigger, scheduled_for: None, payload: None, run: None }
+        Self { agent, trigger, scheduled_for: None, payload: None, run: None, waits: false }
     }
 }
 

@@ -101,6 +101,18 @@ impl Dispatcher {
         }
     }
 
+    /// Takes over what the last orchestrator left behind: how long ago automatic restarts were, and whether triggers were
+    /// paused.
+    pub fn restore(&mut self, restart_ages: impl IntoIterator<Item = Duration>, paused: bool, now: Moment) {
+        self.restarts.restore(restart_ages, now);
+        self.paused = paused;
+    }
+
+    /// Automatic starts taken since this was made, for who keeps them.
+    pub const fn restarts_taken(&self) -> u64 {
+        self.restarts.total()
+    }
+
     /// Takes an agent in, or its new definition. Live executions keep what they were admitted with; what waits looks
     /// again with the next event, which [`Dispatcher::next_deadline`] asks for.
     pub fn define(&mut self, agent: AgentIndex, profile: AgentProfile) {

@@ -26,6 +26,7 @@ use crate::observe::memory::MemoryMonitor;
 use crate::observe::percentiles::PercentileTracker;
 use crate::observe::prober::Prober;
 use crate::post::Post;
+use crate::state::archivist::Archivist;
 use crate::supervision::{ActorGone, ExitNotice, Intensity};
 use crate::work::queue::{Define, QueueActor, TellAll, Undefine};
 
@@ -100,6 +101,7 @@ impl Supervisor {
             };
         }
         child!("event log", events, EventLog);
+        child!("archivist", archivist, Archivist);
         child!("dead letters", dead_letters, DeadLetters);
         child!("percentile tracker", percentiles, PercentileTracker);
         child!("memory monitor", memory, MemoryMonitor);

@@ -200,15 +200,12 @@ impl Handler<ActorGone> for Guardian {
     type Result = ();
     fn handle(&mut self, gone: ActorGone, ctx: &mut Self::Context) {
         let why = gone.panicked.unwrap_or_else(|| "it stopped".to_owned());
-        match self.intensity.on_death(self.board.clock.steady()) {
-            Some(delay) => {
-                log::error!(target: "werkpilot", "the bus actor died and is started again: {why}");
-                ctx.run_later(delay, Self::raise);
-            }
-            None => {
-                log::error!(target: "werkpilot", "the bus actor died too often and stays down: {why}");
-                self.tray.close();
-            }
+        if let Some(delay) = self.intensity.on_death(self.board.clock.steady()) {
+            log::error!(target: "werkpilot", "the bus actor died and is started again: {why}");
+            ctx.run_later(delay, Self::raise);
+        } else {
+            log::error!(target: "werkpilot", "the bus actor died too often and stays down: {why}");
+            self.tray.close();
         }
     }
 }

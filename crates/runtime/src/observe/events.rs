@@ -1,7 +1,8 @@
-//! The event log: gives every fact its number, writes it to the log, counts it, keeps the last ones, and wakes who
-//! waits for an execution's end.
+//! The event log: gives every fact its number, writes it to the log, counts it, remembers the last ones, hands all to
+//! the store, and wakes who waits for an execution's end.
 //!
-//! Invariant: numbers have no gaps; the book holds the last `KEPT` facts and the last `ENDS_KEPT` ends.
+//! Invariant: numbers have no gaps, and go on after a restart; the book holds the last `KEPT` facts, those of the time
+//! before the start included, and the last `ENDS_KEPT` ends.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
@@ -11,12 +12,17 @@ use tokio::sync::oneshot;
 use werkpilot_core::event::{Event, Recorded, Weight};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::reason::Reason;
+use werkpilot_store::Change;
+use werkpilot_store::row::event::EventRow;
+use werkpilot_store::row::execution::ExecutionRow;
 
 use crate::bus::BusSide;
 use crate::bus::executions::RunEnded;
 use crate::bus::link::{AgentChanged, FleetChanged, Observed};
 use crate::house::House;
+use crate::state::facts::row_of;
 use crate::supervision::ExitNotice;
+use crate::view::LastRun;
 
 /// Facts that are kept for `events` and `why`: some minutes of a busy fleet, a quarter of a megabyte.
 const KEPT: usize = 1_000;
@@ -35,19 +41,45 @@ pub struct Record(pub Event);
 #[rtype(result = "Option<oneshot::Receiver<Recorded>>")]
 pub struct AwaitEnd(pub RunId);
 
+/// Hands to the store what has gathered.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct HandOver;
+
 /// What is remembered of events.
 #[derive(Debug, Default)]
 pub struct EventBook {
+    /// Facts of the time before the start; they make room for newer ones.
+    past: VecDeque<EventRow>,
     last: VecDeque<Recorded>,
     ends: VecDeque<Recorded>,
-    /// The last end per agent.
-    last_end: HashMap<AgentName, Recorded>,
+    /// The last end per agent, those of the time before the start included.
+    last_run: HashMap<AgentName, LastRun>,
     counts: BTreeMap<&'static str, u64>,
     seq: u64,
 }
 
 impl EventBook {
-    /// The last facts, oldest first.
+    /// A book that goes on where the last one ended: with its last facts, the number of the newest of all, and the last
+    /// end of each agent.
+    pub fn restored(past: Vec<EventRow>, newest: u64, last_ends: Vec<ExecutionRow>) -> Self {
+        let last_run = last_ends.into_iter().filter_map(|row| Some((row.agent.clone(), LastRun::kept(&row)?)));
+        let seq = past.last().map_or(newest, |row| row.seq.max(newest));
+        Self { past: past.into(), last_run: last_run.collect(), seq, ..Self::default() }
+    }
+
+    /// What is remembered of the time before the start, oldest first.
+    pub fn past(&self) -> impl DoubleEndedIterator<Item = &EventRow> {
+        self.past.iter()
+    }
+
+    /// The number from which on all facts are remembered.
+    pub fn oldest(&self) -> u64 {
+        let first = self.past.front().map(|row| row.seq).or_else(|| self.last.front().map(|recorded| recorded.seq));
+        first.unwrap_or(self.seq + 1)
+    }
+
+    /// The last facts since the start, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Recorded> {
         self.last.iter()
     }
@@ -71,8 +103,8 @@ impl EventBook {
     }
 
     /// The last end of an agent's executions.
-    pub fn last_end_of(&self, agent: &AgentName) -> Option<&Recorded> {
-        self.last_end.get(agent)
+    pub fn last_run_of(&self, agent: &AgentName) -> Option<&LastRun> {
+        self.last_run.get(agent)
     }
 
     fn take(&mut self, recorded: Recorded) {
@@ -82,9 +114,9 @@ impl EventBook {
                 self.ends.pop_front();
             }
             self.ends.push_back(recorded.clone());
-            self.last_end.insert(agent.clone(), recorded.clone());
+            self.last_run.extend(LastRun::of(&recorded).map(|last| (agent.clone(), last)));
         }
-        if self.last.len() == KEPT {
+        if self.past.len() + self.last.len() >= KEPT && self.past.pop_front().is_none() {
             self.last.pop_front();
         }
         self.last.push_back(recorded);
@@ -97,16 +129,18 @@ pub struct EventLog {
     waiters: HashMap<RunId, Vec<oneshot::Sender<Recorded>>>,
     /// The last reason for which an agent was skipped: the same one again is a detail.
     skipped: HashMap<AgentName, std::mem::Discriminant<Reason>>,
+    /// What the store is to be handed.
+    pending: Vec<Change>,
     _notice: ExitNotice,
 }
 
 impl EventLog {
     /// An actor for the house's event book.
     pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
-        Self { house, waiters: HashMap::new(), skipped: HashMap::new(), _notice: notice }
+        Self { house, waiters: HashMap::new(), skipped: HashMap::new(), pending: Vec::new(), _notice: notice }
     }
 
-    fn record(&mut self, event: Event) {
+    fn record(&mut self, event: Event, ctx: &mut Context<Self>) {
         let weight = self.weight(&event);
         write_to_log(&event, weight);
         let mut book = self.house.events.borrow_mut();
@@ -122,6 +156,13 @@ impl EventLog {
         }
         if self.house.bus.is_some() {
             self.pass_on(&recorded);
+        }
+        if self.house.ledger.is_kept() {
+            if self.pending.is_empty() {
+                // Behind the facts that have arrived already, so that a burst of them is one batch.
+                ctx.notify(HandOver);
+            }
+            self.pending.push(Change::AddEvent(Box::new(row_of(&recorded))));
         }
         book.take(recorded);
     }
@@ -191,8 +232,15 @@ impl Actor for EventLog {
 
 impl Handler<Record> for EventLog {
     type Result = ();
-    fn handle(&mut self, Record(event): Record, _: &mut Self::Context) {
-        self.record(event);
+    fn handle(&mut self, Record(event): Record, ctx: &mut Self::Context) {
+        self.record(event, ctx);
+    }
+}
+
+impl Handler<HandOver> for EventLog {
+    type Result = ();
+    fn handle(&mut self, _: HandOver, _: &mut Self::Context) {
+        self.house.ledger.post(std::mem::take(&mut self.pending));
     }
 }
 

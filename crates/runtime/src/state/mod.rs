@@ -6,13 +6,20 @@
 //!
 //! Invariant: what somebody is told is on disk first ([`Ledger::keep`]); everything else follows within 50 ms.
 
+pub mod archivist;
 mod cut_off;
 mod executions;
+pub mod facts;
+pub mod history;
 mod ledger;
+mod questions;
 mod restored;
 pub mod triggers;
 
 pub use cut_off::{CutOff, settle};
 pub use executions::Executions;
+pub use facts::{FactPage, FactQuery, Told, kept_facts};
+pub use history::{ExecutionView, HistoryPage, HistoryQuery, QueryError, kept_history};
 pub use ledger::{Ledger, ReadError};
+pub use questions::why;
 pub use restored::Restored;

@@ -35,6 +35,8 @@ pub struct Restored {
     pub events: Vec<EventRow>,
     /// The number of the newest fact.
     pub newest_event: u64,
+    /// The last execution of each agent that ended.
+    pub last_ends: Vec<ExecutionRow>,
     /// Dead letters, oldest first.
     pub letters: Vec<LetterRow>,
     /// The number of the newest dead letter.
@@ -66,6 +68,7 @@ impl Restored {
             cancelled,
             events: reader.last_events(EVENTS)?,
             newest_event: reader.newest_event()?,
+            last_ends: reader.last_ends()?,
             letters: letters(reader)?,
             newest_letter: reader.newest_letter()?,
             evicted_letters: reader.evicted_letters()?,

@@ -90,6 +90,19 @@ impl LastRun {
             reason: reason.as_ref().map(ToString::to_string),
         })
     }
+
+    /// From what was kept of it; `None`: it has no end.
+    pub fn kept(row: &ExecutionRow) -> Option<Self> {
+        let ExecutionState::Ended(end) = row.state else { return None };
+        Some(Self {
+            run_id: row.run,
+            end,
+            at: row.ended_at?,
+            duration_ms: row.duration.map(as_ms),
+            attempts: row.attempt,
+            reason: row.why.as_ref().map(|why| why.text.clone()),
+        })
+    }
 }
 
 /// An agent with everything that is known of it.
@@ -161,7 +174,7 @@ fn agent_view(house: &House, index: AgentIndex, slot: &Slot, now: Clocks) -> Age
     let dispatcher = house.dispatcher.borrow();
     let status = dispatcher.status(index);
     let since = slot.processes.iter().filter(|process| process.pid.is_some()).map(|process| process.since).min();
-    let last = house.events.borrow().last_end_of(&slot.name).and_then(LastRun::of);
+    let last = house.events.borrow().last_run_of(&slot.name).cloned();
     AgentView {
         name: slot.name.clone(),
         department: spec.department.clone(),

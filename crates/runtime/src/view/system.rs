@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use werkpilot_core::ids::AgentName;
 use werkpilot_core::status::Status;
-use werkpilot_core::time::{Clocks, Moment};
+use werkpilot_core::time::{Clocks, Moment, Timestamp};
+use werkpilot_store::Health;
 
 use super::{AgentView, Times, agents};
 use crate::house::{House, HousePhase};
@@ -65,6 +66,64 @@ pub struct SystemView {
     pub statuses: BTreeMap<&'static str, u32>,
     /// Events since the start, by topic.
     pub events: BTreeMap<&'static str, u64>,
+    /// The state on disk.
+    pub store: StoreView,
+}
+
+/// How it is about the state on disk.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreView {
+    /// `ok`; `degraded`: the disk does not take what it is given; `gone`: its writer is being started again; `none`:
+    /// nothing is kept.
+    pub state: &'static str,
+    /// Since when it is not `ok`.
+    pub since: Option<Timestamp>,
+    /// What the disk said.
+    pub reason: Option<String>,
+    /// Transactions since the start of the writer.
+    pub commits: u64,
+    /// Batches in them.
+    pub batches: u64,
+    /// Changes in them.
+    pub changes: u64,
+    /// Batches that did not fit what was there.
+    pub conflicts: u64,
+    /// What had to be durable and was refused because of the disk.
+    pub refused: u64,
+    /// What could wait and was thrown away because of the disk.
+    pub dropped: u64,
+    /// What waits for the disk.
+    pub waiting: u64,
+}
+
+impl StoreView {
+    /// Whether what is to be kept is kept.
+    pub fn is_well(&self) -> bool {
+        matches!(self.state, "ok" | "none")
+    }
+}
+
+fn store(house: &House) -> StoreView {
+    let Some(writer) = house.ledger.writer() else { return StoreView { state: "none", ..StoreView::default() } };
+    let stats = writer.stats();
+    let (state, since, reason) = match writer.health() {
+        _ if writer.is_gone() => ("gone", None, Some("its writer is being started again".to_owned())),
+        Health::Healthy => ("ok", None, None),
+        Health::Degraded { since, reason } => ("degraded", Some(since), Some(reason.to_string())),
+    };
+    StoreView {
+        state,
+        since,
+        reason,
+        commits: stats.commits,
+        batches: stats.batches,
+        changes: stats.changes,
+        conflicts: stats.conflicts,
+        refused: stats.refused,
+        dropped: stats.dropped,
+        waiting: stats.waiting,
+    }
 }
 
 /// Memory, with the predecessor's names. Percent is the larger of ours / budget and 1 − available / total.
@@ -104,6 +163,8 @@ pub struct HealthView {
     pub missing_actors: Vec<&'static str>,
     /// Agents by status.
     pub statuses: BTreeMap<&'static str, u32>,
+    /// The state on disk.
+    pub store: StoreView,
 }
 
 fn phase_word(house: &House) -> &'static str {
@@ -147,6 +208,7 @@ fn system(house: &House, now: Clocks, agents: &[AgentView]) -> SystemView {
         dead_letters_evicted: letters.evicted(),
         statuses: statuses(agents.iter().map(|agent| agent.status)),
         events: house.events.borrow().counts().clone(),
+        store: store(house),
     }
 }
 
@@ -180,6 +242,7 @@ pub fn health(house: &House) -> HealthView {
     let posts = &house.posts;
     let actors = [
         ("event log", posts.events.addr().is_some()),
+        ("archivist", posts.archivist.addr().is_some()),
         ("dead letters", posts.dead_letters.addr().is_some()),
         ("percentile tracker", posts.percentiles.addr().is_some()),
         ("memory monitor", posts.memory.addr().is_some()),
@@ -200,5 +263,6 @@ pub fn health(house: &House) -> HealthView {
         uptime_seconds: house.clock.steady().since(Moment::ZERO).as_secs_f64(),
         missing_actors,
         statuses: statuses(directory.iter().map(|(index, _)| dispatcher.status(index))),
+        store: store(house),
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
-use serde::{Serialize, Serializer};
-use werkpilot_core::dead_letters::{DeadLetter, ExecutionData};
+use serde::Serialize;
+use werkpilot_core::dead_letters::{DeadLetter, ExecutionData, Standing};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::time::Timestamp;
 
@@ -15,59 +15,28 @@ use crate::sum;
 
 pub(crate) const TABLE: &str = "dead_letters";
 
-/// What is being done about a dead letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LetterState {
-    /// Nothing yet.
-    Open,
-    /// It is replayed once an agent is healthy again.
-    Waiting,
-    /// Its replay is queued or running.
-    Replaying,
-    /// A replay of it succeeded.
-    Replayed,
-    /// It killed its agent so often that it is replayed only on explicit demand.
-    Parked,
-}
+pub use werkpilot_core::dead_letters::LetterState;
 
-impl LetterState {
-    /// The word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Waiting => "waiting",
-            Self::Replaying => "replaying",
-            Self::Replayed => "replayed",
-            Self::Parked => "parked",
-        }
-    }
-
-    pub(crate) const fn number(self) -> i64 {
-        match self {
-            Self::Open => 0,
-            Self::Waiting => 1,
-            Self::Replaying => 2,
-            Self::Replayed => 3,
-            Self::Parked => 4,
-        }
-    }
-
-    const fn from_number(number: i64) -> Option<Self> {
-        Some(match number {
-            0 => Self::Open,
-            1 => Self::Waiting,
-            2 => Self::Replaying,
-            3 => Self::Replayed,
-            4 => Self::Parked,
-            _ => return None,
-        })
+/// As a state is kept.
+pub(crate) const fn number(state: LetterState) -> i64 {
+    match state {
+        LetterState::Open => 0,
+        LetterState::Waiting => 1,
+        LetterState::Replaying => 2,
+        LetterState::Replayed => 3,
+        LetterState::Parked => 4,
     }
 }
 
-impl Serialize for LetterState {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
+const fn from_number(number: i64) -> Option<LetterState> {
+    Some(match number {
+        0 => LetterState::Open,
+        1 => LetterState::Waiting,
+        2 => LetterState::Replaying,
+        3 => LetterState::Replayed,
+        4 => LetterState::Parked,
+        _ => return None,
+    })
 }
 
 /// A dead letter.
@@ -109,9 +78,10 @@ pub struct LetterRow {
 }
 
 impl From<&DeadLetter> for LetterRow {
-    /// An open letter. `origin` and `kills` are what only the maker knows.
+    /// The letter with its payload, if that is there.
     fn from(letter: &DeadLetter) -> Self {
         let context = ExecutionData { payload: None, ..letter.execution.clone() };
+        let standing = &letter.standing;
         Self {
             id: letter.id,
             agent: letter.agent.clone(),
@@ -122,14 +92,43 @@ impl From<&DeadLetter> for LetterRow {
             restart_count: letter.restart_count,
             context: Json::of(&context),
             payload: letter.execution.payload.as_ref().map(|payload: &Arc<[u8]>| payload.to_vec()),
-            origin: None,
-            state: LetterState::Open,
-            replay_run: None,
-            waits_for: None,
-            replays: 0,
-            kills: 0,
-            updated_at: letter.timestamp,
+            origin: letter.origin,
+            state: standing.state,
+            replay_run: standing.replay_run,
+            waits_for: standing.waits_for.clone(),
+            replays: standing.replays,
+            kills: standing.kills,
+            updated_at: standing.updated_at,
         }
+    }
+}
+
+impl LetterRow {
+    /// The letter without its payload, as the desk has it in memory.
+    ///
+    /// # Errors
+    /// The circumstances are not what any version wrote.
+    pub fn letter(&self) -> Result<DeadLetter, serde_json::Error> {
+        Ok(DeadLetter {
+            id: self.id,
+            agent: self.agent.clone(),
+            run: self.run,
+            error: self.error.clone(),
+            signature: self.signature.clone(),
+            timestamp: self.at,
+            restart_count: self.restart_count,
+            origin: self.origin,
+            payload_bytes: self.payload.as_ref().map(|payload| payload.len() as u64),
+            standing: Standing {
+                state: self.state,
+                replay_run: self.replay_run,
+                waits_for: self.waits_for.clone(),
+                replays: self.replays,
+                kills: self.kills,
+                updated_at: self.updated_at,
+            },
+            execution: self.context.read()?,
+        })
     }
 }
 
@@ -147,7 +146,7 @@ impl LetterRow {
             context: columns.json()?,
             payload: columns.get()?,
             origin: columns.maybe("origin")?,
-            state: LetterState::from_number(columns.get()?).ok_or(RowError::Value { table: TABLE, column: "state" })?,
+            state: from_number(columns.get()?).ok_or(RowError::Value { table: TABLE, column: "state" })?,
             replay_run: columns.maybe_run("replay_run")?,
             waits_for: columns.maybe_agent()?,
             replays: columns.unsigned("replays")?,
@@ -175,7 +174,7 @@ impl LetterRow {
             &self.context,
             &self.payload,
             &self.origin.map(whole),
-            &self.state.number(),
+            &number(self.state),
             &self.replay_run.map(run_bytes),
             &waits_for,
             &self.replays,

@@ -37,8 +37,8 @@ pub struct Args {
     /// What it is asked: JSON, or - for our own stdin, which may have anything; empty without it.
     #[arg(value_name = "JSON|-", allow_hyphen_values = true)]
     payload: Option<String>,
-    /// How long to wait for the answer. The agent is told (`Werkpilot-Deadline`). Without it `request_timeout` of [bus] in
-    /// the orchestrator's settings, and 5s on another bus.
+    /// How long to wait for the answer; the agent is told (`Werkpilot-Deadline`). Otherwise it is `request_timeout` in
+    /// [bus] of the orchestrator's settings, and 5s on another bus.
     #[arg(long, value_name = "TIME", value_parser = patience)]
     timeout: Option<Duration>,
     /// A header; may be given several times.

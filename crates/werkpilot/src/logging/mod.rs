@@ -16,7 +16,7 @@ use werkpilot_core::settings::{LogFormat, Logs};
 use rotate::RotatingFile;
 
 /// The HTTP server tells of its threads at `info`, which concerns nobody.
-const DEFAULT: &str = "info,actix_server=warn,actix_web=warn,actix_http=warn";
+const DEFAULT: &str = "info,rusqlite_migration=warn,actix_server=warn,actix_web=warn,actix_http=warn";
 
 /// Starts logging for this process. A second call changes nothing.
 ///

@@ -66,6 +66,8 @@ pub(super) struct Instance {
     /// A person overrides unhealthy dependencies, until it runs.
     pub force: bool,
     pub lives: Vec<Attempt>,
+    /// The delay that the shutdown cut short: the next orchestrator goes on with it.
+    pub cut_short: Option<(Moment, Reason, bool)>,
     /// To be dropped once it has no process: the registry asks for fewer instances now.
     pub surplus: bool,
 }
@@ -80,6 +82,7 @@ impl Instance {
             shortage: Shortage::default(),
             force: false,
             lives: Vec::new(),
+            cut_short: None,
             surplus: false,
         }
     }
@@ -94,6 +97,15 @@ impl Instance {
     pub fn alive_mut(&mut self) -> Option<&mut Alive> {
         match &mut self.phase {
             Phase::Alive(alive) => Some(alive),
+            _ => None,
+        }
+    }
+
+    /// Until when it backs off, or would if it were not for the shutdown, why, and whether the start that follows counts.
+    pub fn backing_off(&self) -> Option<(Moment, &Reason, bool)> {
+        match (&self.phase, &self.cut_short) {
+            (Phase::BackingOff { until, reason, counted }, _) => Some((*until, reason, *counted)),
+            (Phase::Off { .. }, Some((until, reason, counted))) => Some((*until, reason, *counted)),
             _ => None,
         }
     }
@@ -184,10 +196,13 @@ impl Instance {
 
     /// Does not start, if it was to be started.
     pub fn drop_plans(&mut self, core: &Core, reason: &Reason, out: &mut Vec<Action>) {
-        match self.phase {
+        match &self.phase {
             Phase::Waiting => {
                 let (agent, instance) = (core.index, self.number);
                 out.push(Action::Dispatcher(ToDispatcher::WithdrawService { agent, instance }));
+            }
+            Phase::BackingOff { until, reason, counted } if core.draining => {
+                self.cut_short = Some((*until, reason.clone(), *counted));
             }
             Phase::BackingOff { .. } => {}
             Phase::Off { .. } | Phase::Alive(_) => return,

@@ -3,10 +3,11 @@
 mod ending;
 mod instance;
 
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-use super::{Action, Core, Event, InstanceView, Launch, ProcessKey};
-use crate::breaker::BreakerEvent;
+use super::{Action, Core, Event, InstanceView, KeptInstance, KeptWait, Launch, ProcessKey};
+use crate::breaker::{BreakerEvent, BreakerState};
 use crate::dispatcher::Grant;
 use crate::event::Event as Fact;
 use crate::exit::Exit;
@@ -77,6 +78,49 @@ impl Service {
             }
             // A service's starts are not executions of the queue; the rest is the agent's.
             _ => {}
+        }
+    }
+
+    /// Its instances start, but for those that back off since before a restart: these keep their delay.
+    pub fn boot(&mut self, core: &Core, out: &mut Vec<Action>) {
+        let trial = matches!(core.breaker.state(), BreakerState::HalfOpen { .. });
+        let mut held_back = !core.takes_part();
+        for instance in self.instances.iter_mut().filter(|_| core.takes_part()) {
+            match instance.phase {
+                Phase::Off { .. } => instance.request_start(core, trial, out),
+                _ => held_back = true,
+            }
+        }
+        if held_back {
+            self.settle(out);
+        }
+    }
+
+    pub fn restore(&mut self, kept: &[KeptInstance], passed: Duration, now: Moment) {
+        for kept in kept {
+            let wanted = |instance: &&mut Instance| instance.number == kept.instance;
+            if let Some(instance) = self.instances.iter_mut().find(wanted) {
+                instance.failures = kept.restarts_in_a_row;
+                if let Some(KeptWait { left_ms, exit, counted }) = kept.wait.clone() {
+                    let until = now + Duration::from_millis(left_ms).saturating_sub(passed);
+                    instance.phase = Phase::BackingOff { until, reason: Reason::Exited { exit }, counted };
+                }
+            }
+        }
+    }
+
+    pub fn kept(&self, now: Moment) -> Vec<KeptInstance> {
+        let kept = self.instances.iter().filter(|instance| !instance.surplus).map(|instance| KeptInstance {
+            instance: instance.number,
+            restarts_in_a_row: instance.failures,
+            wait: instance.backing_off().map(|(until, reason, counted)| KeptWait::new(until.since(now), reason, counted)),
+        });
+        kept.filter(|kept| kept.restarts_in_a_row > 0 || kept.wait.is_some()).collect()
+    }
+
+    pub fn mark(&self, hasher: &mut impl Hasher) {
+        for instance in &self.instances {
+            (instance.failures, instance.backing_off().map(|(until, ..)| until)).hash(hasher);
         }
     }
 

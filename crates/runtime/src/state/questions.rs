@@ -1,0 +1,163 @@
+//! Questions about what was: answered from memory as far as that goes back, else from the disk.
+
+use werkpilot_core::event::Recorded;
+use werkpilot_core::ids::{AgentName, RunId};
+use werkpilot_process::logs;
+use werkpilot_store::row::event::EventRow;
+
+use super::facts::{FactPage, FactQuery, Remembered, Told, join, missing, row_of};
+use super::history::{ExecutionView, HistoryPage, kept_history};
+use super::{Ledger, ReadError};
+use crate::handle::{ControlError, Handle};
+use crate::house::House;
+use crate::why::{Fact, Why};
+use werkpilot_store::reader::{EventFilter, HistoryFilter};
+
+/// Facts about an execution that are told with it.
+const FACTS: usize = 20;
+
+/// What was remembered of the facts when it was asked.
+struct Snapshot {
+    past: Vec<EventRow>,
+    last: Vec<Recorded>,
+    from: u64,
+    newest: u64,
+}
+
+impl Snapshot {
+    /// What may fit; who asked looks closer, on a thread of its own.
+    fn take(house: &House, filter: &EventFilter) -> Self {
+        let book = house.events.borrow();
+        let fits = |seq: u64, agent: Option<&AgentName>, topic: &str| {
+            seq > filter.after
+                && filter.before.is_none_or(|before| seq < before)
+                && (filter.agent.is_none() || filter.agent.as_ref() == agent)
+                && filter.topic.as_ref().is_none_or(|wanted| wanted == topic)
+        };
+        let past = book.past().filter(|row| fits(row.seq, row.agent.as_ref(), &row.topic)).cloned().collect();
+        let last = book.iter().filter(|fact| fits(fact.seq, fact.event.agent(), fact.event.topic())).cloned().collect();
+        Self { past, last, from: book.oldest(), newest: book.newest() }
+    }
+
+    fn remembered(self, filter: &EventFilter) -> Remembered {
+        let mut rows = self.past;
+        rows.extend(self.last.iter().map(row_of));
+        rows.retain(|row| filter.fits(row));
+        Remembered { rows, from: self.from, newest: self.newest }
+    }
+}
+
+impl Handle {
+    /// A page of the facts, oldest first.
+    ///
+    /// # Errors
+    /// [`ControlError`]: the orchestrator or the disk does not answer.
+    pub async fn facts(&self, query: &FactQuery) -> Result<FactPage, ControlError> {
+        let filter = query.filter();
+        let wanted = filter.clone();
+        let memory = self.consult(move |house| Snapshot::take(house, &wanted)).await?.remembered(&filter);
+        let disk = match missing(&filter, &memory) {
+            None => None,
+            Some(missing) => kept(self.ledger().read(move |reader| reader.events(&missing)).await)?,
+        };
+        Ok(join(&filter, memory, disk))
+    }
+
+    /// A page of the executions that have ended, newest first.
+    ///
+    /// # Errors
+    /// [`ControlError`]: the disk does not answer.
+    pub async fn history(&self, filter: HistoryFilter) -> Result<HistoryPage, ControlError> {
+        settle(self.ledger()).await;
+        let page = self.ledger().read(move |reader| kept_history(reader, &filter)).await;
+        Ok(kept(page)?.unwrap_or_default())
+    }
+
+    /// One execution, live or ended, with everything that is known of it.
+    ///
+    /// # Errors
+    /// [`ControlError`]: it is not known, or nobody answers.
+    pub async fn execution(&self, run: RunId) -> Result<ExecutionView, ControlError> {
+        let (live, ended) = self.consult(move |house| (live(house, run), ended(house, run))).await?;
+        settle(self.ledger()).await;
+        let row = kept(self.ledger().read(move |reader| reader.execution(run)).await)?.flatten();
+        let row = row.map(ExecutionView::from);
+        let known = match (row, live) {
+            (Some(row), _) if row.has_ended() => Some(row),
+            (Some(mut row), Some((_, live))) => {
+                row.update(&live);
+                Some(row)
+            }
+            (None, Some((agent, live))) => Some(ExecutionView::live(agent, &live)),
+            (row, None) => ended.or(row),
+        };
+        known.ok_or(ControlError::ForgottenRun(run))
+    }
+
+    /// The last lines that an execution wrote, oldest first, and whose it is.
+    ///
+    /// # Errors
+    /// [`ControlError`]: it is not known, or its log can't be read.
+    pub async fn log_of_run(
+        &self,
+        run: RunId,
+        lines: usize,
+    ) -> Result<(ExecutionView, Vec<logs::LogLine>), ControlError> {
+        let view = self.execution(run).await?;
+        let (dir, agent) = (self.consult(|house| house.state_dir.join("logs")).await?, view.agent.clone());
+        let read = tokio::task::spawn_blocking(move || logs::read_tail(&dir, &agent, Some(&run), lines)).await;
+        let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        let read = read.map_err(|source| ControlError::Log { agent: view.agent.clone(), source })?;
+        Ok((view, read))
+    }
+
+    /// Why an execution is as it is that only the disk remembers.
+    pub(crate) async fn why_kept(&self, run: RunId) -> Result<Why, ControlError> {
+        let view = self.execution(run).await?;
+        let query = FactQuery { run: Some(run), limit: Some(FACTS), ..FactQuery::default() };
+        let facts = self.facts(&query).await?.events;
+        Ok(why(view, facts))
+    }
+}
+
+/// The cause chain of an execution, from what was kept.
+pub fn why(view: ExecutionView, facts: Vec<Told>) -> Why {
+    let mut because: Vec<String> = view.reason.into_iter().collect();
+    because.push(format!("it was triggered by {}", view.trigger));
+    let facts = facts.into_iter().map(|told| Fact { at: told.time, topic: told.topic, text: told.message });
+    Why {
+        agent: view.agent,
+        run_id: Some(view.run_id),
+        state: view.state,
+        because,
+        next: None,
+        facts: facts.collect(),
+    }
+}
+
+fn live(house: &House, run: RunId) -> Option<(AgentName, werkpilot_core::dispatcher::Live)> {
+    let (directory, dispatcher) = (house.directory.borrow(), house.dispatcher.borrow());
+    directory.iter().find_map(|(index, slot)| {
+        let live = dispatcher.live(index).into_iter().find(|live| live.run == run)?;
+        Some((slot.name.clone(), live))
+    })
+}
+
+fn ended(house: &House, run: RunId) -> Option<ExecutionView> {
+    house.events.borrow().end_of(run).and_then(ExecutionView::of_end)
+}
+
+/// Has on disk what was handed in before, so that who asks after the end of an execution finds it. A disk that is not
+/// well says so elsewhere.
+async fn settle(ledger: &Ledger) {
+    let _ = ledger.kept(Vec::new()).await;
+}
+
+/// Where nothing is kept, there is nothing.
+fn kept<T>(answer: Result<T, ReadError>) -> Result<Option<T>, ControlError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(ReadError::NotKept) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
