@@ -20,6 +20,7 @@ pub struct Setup {
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
     open_files: Option<u32>,
+    is_deaf_to_file_size: bool,
     listen: String,
     stderr_is_closed: bool,
 }
@@ -38,6 +39,7 @@ impl Setup {
             environment: Vec::new(),
             arguments: Vec::new(),
             open_files: None,
+            is_deaf_to_file_size: false,
             listen: "127.0.0.1:0".to_owned(),
             stderr_is_closed: false,
             dir,
@@ -88,6 +90,13 @@ impl Setup {
     #[must_use]
     pub fn open_files(mut self, limit: u32) -> Self {
         self.open_files = Some(limit);
+        self
+    }
+
+    /// Lets it go on where a file gets larger than `RLIMIT_FSIZE`: writing fails then, as on a full disk.
+    #[must_use]
+    pub fn survive_file_size_limit(mut self) -> Self {
+        self.is_deaf_to_file_size = true;
         self
     }
 
@@ -144,14 +153,15 @@ impl Setup {
     /// `werkpilot up`, as this setup wants it.
     pub(crate) fn command(&self) -> Command {
         let binary = built("werkpilot");
-        let mut command = match self.open_files {
-            None => Command::new(binary),
-            Some(limit) => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string()]);
-                shell.arg(binary);
-                shell
-            }
+        let limit = self.open_files.map(|limit| format!("ulimit -n {limit} && "));
+        let trap = self.is_deaf_to_file_size.then(|| "trap '' XFSZ && ".to_owned());
+        let script: String = limit.into_iter().chain(trap).collect();
+        let mut command = if script.is_empty() {
+            Command::new(binary)
+        } else {
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(script + "exec \"$0\" \"$@\"").arg(binary);
+            shell
         };
         command.args(["up", "--registry", "registry", "--config", "werkpilot.toml", "--state-dir", "state"]);
         command.args(["--set", &format!("dashboard.listen={}", self.listen)]);

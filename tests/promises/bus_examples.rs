@@ -107,6 +107,10 @@ fn a_micro_service_is_ready_once_it_answers_pings_and_tells_its_figures() {
     assert_eq!(info["endpoints"][0]["subject"], "rpc.analytics.figures", "{info}");
     let stats = json(&operator.request("$SRV.STATS.analytics", b""));
     assert_eq!((&stats["endpoints"][0]["num_requests"], &stats["endpoints"][0]["num_errors"]), (&json!(2), &json!(1)));
+    // The same for programs that talk HTTP, and in one.
+    let services = fleet.request("GET", "/api/v1/bus/services", None).expect(200).json();
+    let endpoint = &services["services"][0]["endpoints"][0];
+    assert_eq!((&endpoint["subject"], &endpoint["num_requests"]), (&info["endpoints"][0]["subject"], &json!(2)));
     assert_eq!(
         text(&operator.request("rpc.analytics.figures", br#"{"region": "south"}"#)),
         r#"{"orders": 75, "eur": 31500}"#

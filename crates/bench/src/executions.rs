@@ -12,7 +12,7 @@ use werkpilot_runtime::work::queue::Admit;
 
 use crate::references::References;
 use crate::report::Report;
-use crate::support::{measure, median, name, percentile, time, with_fleet};
+use crate::support::{measure, median, name, percentile, time, with_durable_fleet, with_fleet};
 
 const RUNS: &str = "1000";
 const ROUNDS: usize = 7;
@@ -39,44 +39,88 @@ pub fn compare(references: &References, report: &mut Report) {
     );
 }
 
-/// Our side.
+/// What it costs to keep every execution on disk, beside what the disk itself takes for it: an intent before each start,
+/// and an end, each with an `fdatasync`; with several at a time one serves them all.
+pub fn compare_durable(report: &mut Report) {
+    for at_once in [1_u8, 4] {
+        let lanes = at_once.to_string();
+        let (mut plain, mut kept, mut disk) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            plain.push(measure(&["executions", RUNS, &lanes]));
+            kept.push(measure(&["durable", RUNS, &lanes]));
+            disk.push(measure(&["fdatasync", RUNS]));
+        }
+        let steps = STEPS / f64::from(at_once);
+        let (ours, allowed) = (median(&kept, "mean"), median(&plain, "mean") + steps * median(&disk, "mean"));
+        let what = format!("durable execution, {at_once} at a time / without + {steps} fdatasync");
+        report.at_most(&what, time(ours), time(allowed), ours / allowed, 1.1);
+    }
+}
+
+/// Durable steps of an execution: intent and end.
+const STEPS: f64 = 2.0;
+
+/// What the disk takes to have 4 KiB for certain.
+pub fn fdatasync(times: usize) {
+    use std::io::Write;
+    let mut file = tempfile::tempfile_in(".").expect("a file on the disk of the build");
+    let begin = Instant::now();
+    for _ in 0..times {
+        file.write_all(&[0; 4_096]).and_then(|()| file.sync_data()).expect("the disk takes it");
+    }
+    println!("mean {}", begin.elapsed().as_nanos() as f64 / times as f64);
+}
+
+/// Our side, with nothing kept on disk.
 pub fn ours(runs: usize, at_once: usize) {
+    with_fleet(fleet(), Settings::default(), |handle| run(handle, runs, at_once));
+}
+
+/// Our side, with everything kept on disk.
+pub fn durable(runs: usize, at_once: usize) {
+    let folder = tempfile::tempdir_in(".").expect("a folder on the disk of the build");
+    with_durable_fleet(fleet(), Settings::default(), folder.path(), |handle| run(handle, runs, at_once));
+}
+
+fn fleet() -> Vec<AgentSpec> {
     let mut job = AgentSpec::job_named(name("true"), Program::Command(vec!["/bin/true".to_owned()]));
     job.job_mut().expect("a job").overlap = Overlap::Allow;
     // A healthy dependency, so that the check has something to look at.
     let before = AgentSpec::job_named(name("before"), Program::Command(vec!["/bin/true".to_owned()]));
     job.dependencies = vec![Dependency { agent: name("before"), condition: Condition::Healthy }];
-    with_fleet(vec![before, job], Settings::default(), |handle| async move {
-        let index = loop {
-            let found = handle.consult(|house| house.directory.borrow().find("true")).await.expect("an answer");
-            match found {
-                Some(index) => break index,
-                None => tokio::task::yield_now().await,
+    vec![before, job]
+}
+
+async fn run(handle: Handle, runs: usize, at_once: usize) {
+    let index = loop {
+        let found = handle.consult(|house| house.directory.borrow().find("true")).await.expect("an answer");
+        match found {
+            Some(index) => break index,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    for _ in 0..20 {
+        once(&handle, index).await;
+    }
+    let begin = Instant::now();
+    let lanes = (0..at_once).map(|_| {
+        let handle = handle.clone();
+        actix::spawn(async move {
+            let mut each = Vec::with_capacity(runs / at_once);
+            for _ in 0..runs / at_once {
+                let start = Instant::now();
+                once(&handle, index).await;
+                each.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
             }
-        };
-        for _ in 0..20 {
-            once(&handle, index).await;
-        }
-        let begin = Instant::now();
-        let lanes = (0..at_once).map(|_| {
-            let handle = handle.clone();
-            actix::spawn(async move {
-                let mut each = Vec::with_capacity(runs / at_once);
-                for _ in 0..runs / at_once {
-                    let start = Instant::now();
-                    once(&handle, index).await;
-                    each.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
-                }
-                each
-            })
-        });
-        let mut each = Vec::new();
-        for lane in lanes.collect::<Vec<_>>() {
-            each.extend(lane.await.expect("the lane ends"));
-        }
-        let total = begin.elapsed().as_nanos() as f64;
-        println!("mean {}\np50 {}", total / each.len() as f64, percentile(&mut each, 50));
+            each
+        })
     });
+    let mut each = Vec::new();
+    for lane in lanes.collect::<Vec<_>>() {
+        each.extend(lane.await.expect("the lane ends"));
+    }
+    let total = begin.elapsed().as_nanos() as f64;
+    println!("mean {}\np50 {}", total / each.len() as f64, percentile(&mut each, 50));
 }
 
 async fn once(handle: &Handle, agent: werkpilot_core::ids::AgentIndex) {

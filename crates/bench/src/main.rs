@@ -39,6 +39,9 @@ fn main() -> ExitCode {
     if wanted("executions") {
         executions::compare(&references, &mut report);
     }
+    if wanted("durable") {
+        executions::compare_durable(&mut report);
+    }
     if wanted("respawn") {
         respawn::compare(&references, &mut report);
     }

@@ -5,6 +5,8 @@ pub fn child(arguments: &[String]) {
     let number = |index: usize| arguments.get(index).and_then(|text| text.parse().ok()).expect("a number");
     match arguments.first().map(String::as_str) {
         Some("executions") => crate::executions::ours(number(1), number(2)),
+        Some("durable") => crate::executions::durable(number(1), number(2)),
+        Some("fdatasync") => crate::executions::fdatasync(number(1)),
         Some("tokio") => crate::executions::tokio_loop(number(1), number(2)),
         Some("fleet") => crate::fleet::ours(number(1), &arguments[2]),
         Some("respawn") => crate::respawn::ours(number(1), number(2), &arguments[3], &arguments[4]),

@@ -10,6 +10,7 @@ use werkpilot_core::settings::Settings;
 use werkpilot_core::spec::{AgentSpec, Registry};
 use werkpilot_runtime::bus::InProcess;
 use werkpilot_runtime::{Handle, Loaded, Options, start};
+use werkpilot_store::Store;
 
 /// What a measuring process printed: name and value.
 pub type Figures = BTreeMap<String, f64>;
@@ -64,7 +65,18 @@ pub fn name(text: &str) -> AgentName {
 
 /// Runs a fleet in this process, lets `work` use it, and shuts it down.
 pub fn with_fleet<F: Future<Output = ()>>(agents: Vec<AgentSpec>, settings: Settings, work: impl FnOnce(Handle) -> F) {
-    run(agents, Vec::new(), settings, work);
+    run(agents, Vec::new(), settings, None, work);
+}
+
+/// The same, with everything kept on the disk that this folder is on.
+pub fn with_durable_fleet<F: Future<Output = ()>>(
+    agents: Vec<AgentSpec>,
+    settings: Settings,
+    folder: &std::path::Path,
+    work: impl FnOnce(Handle) -> F,
+) {
+    let store = Store::open_locked(folder).expect("a store");
+    run(agents, Vec::new(), settings, Some(store), work);
 }
 
 /// The same with in-process agents.
@@ -74,13 +86,14 @@ pub fn with_residents<F: Future<Output = ()>>(
     work: impl FnOnce(Handle) -> F,
 ) {
     let agents = residents.iter().map(|agent| agent.spec().clone()).collect();
-    run(agents, residents, settings, work);
+    run(agents, residents, settings, None, work);
 }
 
 fn run<F: Future<Output = ()>>(
     agents: Vec<AgentSpec>,
     residents: Vec<InProcess>,
     settings: Settings,
+    store: Option<Store>,
     work: impl FnOnce(Handle) -> F,
 ) {
     werkpilot_process::limits::raise_open_files();
@@ -95,7 +108,7 @@ fn run<F: Future<Output = ()>>(
             state_dir: state.path().to_owned(),
             runtime_dir: state.path().to_owned(),
             bus: Some(std::net::TcpListener::bind("127.0.0.1:0").expect("a free port")),
-            store: None,
+            store,
             residents,
             hands: None,
         };

@@ -5,8 +5,7 @@ use crate::field::Fields;
 use crate::source::Span;
 
 /// Keys of agents that do nothing yet, a dot before the key of a table in it.
-pub const AGENT_KEYS_NOT_EFFECTIVE_YET: &[&str] =
-    &["catch_up", "catch_up_window", "orphan_ttl", "memory_max"];
+pub const AGENT_KEYS_NOT_EFFECTIVE_YET: &[&str] = &["orphan_ttl", "memory_max"];
 
 /// Keys of `werkpilot.toml` that do nothing yet; `bus.*` is the whole table.
 pub const SETTINGS_NOT_EFFECTIVE_YET: &[&str] = &[

@@ -153,6 +153,8 @@ pub enum Event {
     DeadLetterAdded { id: u64, agent: AgentName, error: String, signature: String },
     /// A dead letter was run again.
     DeadLetterReplayed { id: u64, agent: AgentName, run: RunId },
+    /// The payload of a dead letter killed its agent so often that it is replayed on explicit demand only.
+    DeadLetterParked { id: u64, agent: AgentName, kills: u32 },
     /// A dead letter was thrown away: by somebody, or by its bound.
     DeadLetterDiscarded { id: u64, agent: AgentName, evicted: bool },
 
@@ -284,6 +286,7 @@ impl Event {
             },
             Self::DeadLetterAdded { .. } => "dlq.added",
             Self::DeadLetterReplayed { .. } => "dlq.replayed",
+            Self::DeadLetterParked { .. } => "dlq.parked",
             Self::DeadLetterDiscarded { .. } => "dlq.discarded",
             Self::BreakerOpened { .. } => "breaker.opened",
             Self::BreakerHalfOpen { .. } => "breaker.half_open",
@@ -324,6 +327,7 @@ impl Event {
             | Self::ExecutionEnded { agent, .. }
             | Self::DeadLetterAdded { agent, .. }
             | Self::DeadLetterReplayed { agent, .. }
+            | Self::DeadLetterParked { agent, .. }
             | Self::DeadLetterDiscarded { agent, .. }
             | Self::BreakerHalfOpen { agent }
             | Self::ScheduleMissed { agent, .. } => Some(agent),
@@ -345,6 +349,7 @@ impl Event {
             | Self::HealthChanged { healthy: false, .. }
             | Self::BreakerOpened { .. }
             | Self::DeadLetterAdded { .. }
+            | Self::DeadLetterParked { .. }
             | Self::DeadLetterDiscarded { evicted: true, .. }
             | Self::ClockStepped { .. }
             | Self::BusRequestCircle { .. }
@@ -436,8 +441,11 @@ impl fmt::Display for Event {
             Self::DeadLetterReplayed { id, agent, run } => {
                 write!(f, "Dead letter {id} of \"{agent}\" replayed as {run}")
             }
+            Self::DeadLetterParked { id, agent, kills } => {
+                write!(f, "Dead letter {id} of \"{agent}\" is parked: its payload killed the agent {kills} times")
+            }
             Self::DeadLetterDiscarded { id, agent, evicted: true } => {
-                write!(f, "Dead letter {id} of \"{agent}\" evicted: the queue is full ([dead_letters] capacity)")
+                write!(f, "Dead letter {id} of \"{agent}\" gave way ([dead_letters] capacity, max_age)")
             }
             Self::DeadLetterDiscarded { id, agent, .. } => write!(f, "Dead letter {id} of \"{agent}\" discarded"),
             Self::BreakerOpened { agent: Some(agent), reason, cooldown } => {

@@ -208,13 +208,13 @@ impl DigestRing {
         }
     }
 
-    /// The newest slot: how long ago it began, and its digest as [`DigestRing::restore`] takes it.
-    pub fn newest(&mut self, now: Moment) -> Option<(Duration, Vec<u8>)> {
+    /// The newest slot: its number, how long ago it began, and its digest as [`DigestRing::restore`] takes it.
+    pub fn newest(&mut self, now: Moment) -> Option<(i64, Duration, Vec<u8>)> {
         let slot = self.slot;
         let (number, digest) = self.digests.back_mut()?;
         let began = Duration::from_nanos(u64::try_from(*number).ok()?.saturating_mul(nanos_of(slot)));
         digest.flush();
-        Some((now.since(Moment::ZERO + began), encode_digest(digest)))
+        Some((*number, now.since(Moment::ZERO + began), encode_digest(digest)))
     }
 
     /// Takes over a slot that began so long ago, in whichever order; into those before the current one, so that it is never

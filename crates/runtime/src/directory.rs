@@ -12,6 +12,7 @@ use werkpilot_core::spec::AgentSpec;
 use werkpilot_core::time::Timestamp;
 
 use crate::agents::agent::{AgentActor, Deliver};
+use crate::agents::kept::{Figures, Written};
 
 /// A live process, as far as the router knows.
 #[derive(Clone, Debug)]
@@ -40,8 +41,10 @@ pub struct Slot {
     pub machine: Rc<RefCell<Agent>>,
     /// Its processes.
     pub processes: Vec<LiveProcess>,
-    /// Restarts and retries since boot.
-    pub restarts: u64,
+    /// What is counted of it.
+    pub figures: Figures,
+    /// What was written of it last.
+    pub written: Written,
     /// Whether one of its processes needed SIGKILL since the shutdown began.
     pub forced: bool,
     /// The last probe of its health.
@@ -75,7 +78,8 @@ impl Directory {
             spec,
             machine: Rc::new(RefCell::new(machine)),
             processes: Vec::new(),
-            restarts: 0,
+            figures: Figures::default(),
+            written: Written::default(),
             forced: false,
             last_health_check: None,
             addr: None,

@@ -1,12 +1,14 @@
 //! What leaves the arbiter: the one way in for the web server, the CLI and embedding programs.
 
+mod dead_letters;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use werkpilot_core::agent::Command;
-use werkpilot_core::dead_letters::DeadLetter;
+use werkpilot_core::dead_letters::LetterRefusal;
 use werkpilot_core::dispatcher::{Admission, Event as ToDispatcher, Request};
 use werkpilot_core::event::{Event, Recorded};
 use werkpilot_core::ids::{AgentIndex, AgentName, RunId};
@@ -16,20 +18,19 @@ use werkpilot_core::trigger::Trigger;
 use werkpilot_process::logs;
 use werkpilot_store::StoreError;
 
-use crate::agents::agent::{AgentActor, Order};
+use crate::agents::agent::{AgentActor, Order, Switch, SwitchError};
 use crate::agents::reload::{Reload, ReloadError, ReloadReport};
 use crate::agents::shutdown::{BeginShutdown, SetStopServers, StopServers};
 use crate::agents::supervisor::Consult;
 use crate::bus::{BusSide, GetBusReport, GetServices, ServiceQuestion};
 use crate::clock::Clock;
 use crate::house::{House, HousePhase, Posts};
-use crate::observe::dead_letters::DiscardDeadLetter;
 use crate::observe::events::AwaitEnd;
 use crate::post::Unavailable;
 use crate::state::{Ledger, ReadError, triggers};
 use crate::view::{
-    AgentDetail, AgentView, BusView, DeadLetterList, HealthView, NextRun, Overview, QueueView, Scrape, agent_detail,
-    agents, dead_letters, health, join_services, next_runs, overview, queue, request_times,
+    AgentDetail, AgentView, BusView, HealthView, NextRun, Overview, QueueView, Scrape, agent_detail,
+    agents, health, join_services, next_runs, overview, queue, request_times,
 };
 use crate::why::Why;
 use crate::work::queue::{Admit, Tell};
@@ -77,6 +78,9 @@ pub enum ControlError {
     /// There is no such dead letter.
     #[error("there is no dead letter {0}")]
     UnknownDeadLetter(u64),
+    /// A dead letter is in a state in which that can't be done.
+    #[error("{0}")]
+    DeadLetter(LetterRefusal),
     /// Services are started, not run.
     #[error("{0} is a service; start it with `werkpilot start {0}`")]
     NotAJob(AgentName),
@@ -259,23 +263,6 @@ impl Handle {
         self.consult(queue).await
     }
 
-    /// The dead letters with their groups.
-    pub async fn dead_letters(&self) -> Result<DeadLetterList, ControlError> {
-        self.consult(dead_letters).await
-    }
-
-    /// One dead letter.
-    pub async fn dead_letter(&self, id: u64) -> Result<DeadLetter, ControlError> {
-        let letter = self.consult(move |house| house.dead_letters.borrow().get(id).cloned()).await?;
-        letter.ok_or(ControlError::UnknownDeadLetter(id))
-    }
-
-    /// Throws a dead letter away.
-    pub async fn discard_dead_letter(&self, id: u64) -> Result<(), ControlError> {
-        let discarded = self.posts.dead_letters.ask(DiscardDeadLetter(id), ANSWER).await?;
-        discarded.map(|_| ()).ok_or(ControlError::UnknownDeadLetter(id))
-    }
-
     /// The facts after number `after` that are remembered, oldest first, at most `limit`.
     pub async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, ControlError> {
         let pick = move |house: &House| {
@@ -318,9 +305,17 @@ impl Handle {
         self.consult(|house| house.settings.borrow().clone()).await
     }
 
-    /// Carries out a command. The text says what happens now. `restart` of a job ends its run and runs it anew.
+    /// Carries out a command. `enable` and `disable` are on disk first. The text says what happens now. `restart` of a job ends its run and runs it anew.
     pub async fn command(&self, agent: &str, command: Command, by: &str) -> Result<String, ControlError> {
         let (index, addr, is_job) = self.find(agent).await?;
+        if matches!(command, Command::Enable | Command::Disable) {
+            let order = Switch { on: command == Command::Enable, by: by.to_owned() };
+            let answer = addr.send(order).timeout(ANSWER).await;
+            return answer.map_err(|_| Unavailable::TimedOut("agent", ANSWER))?.map_err(|error| match error {
+                SwitchError::Refused(reason) => ControlError::Refused(reason),
+                SwitchError::NotKept(error) => not_kept(error),
+            });
+        }
         let restart_job = is_job && command == Command::Restart;
         let order = Order { command, by: by.to_owned() };
         let answer = addr.send(order).timeout(ANSWER).await;
@@ -380,8 +375,12 @@ impl Handle {
         Ok(())
     }
 
-    /// Pauses all triggers but explicit ones, or resumes them.
+    /// Pauses all triggers but explicit ones, or resumes them. With a bad disk too: that is kept when it is well again.
     pub async fn pause(&self, paused: bool, by: &str) -> Result<(), ControlError> {
+        let batch = crate::observe::percentiles::kept::pause(paused, by, Clock::wall());
+        if self.ledger.kept(batch.clone()).await.is_err() {
+            self.ledger.post(batch);
+        }
         self.posts.queue.ask(Tell(ToDispatcher::SetPaused(paused)), ANSWER).await?;
         self.posts.events.tell(crate::observe::events::Record(Event::TriggersPaused { paused, by: by.to_owned() }));
         Ok(())
@@ -432,13 +431,6 @@ impl Handle {
         let (_, addr, _) = self.find(agent).await?;
         addr.do_send(crate::agents::agent::Crash);
         Ok(())
-    }
-
-    /// Ends the bus actor by a panic: a drill. Connections stay, its successor takes over.
-    pub fn crash_bus(&self) {
-        if let Some(side) = &self.bus {
-            side.bus.post().tell(crate::bus::Crash);
-        }
     }
 
     /// Ends the queue's actor by a panic: a drill. What waits goes on waiting, its successor takes over.

@@ -20,6 +20,7 @@ use werkpilot_core::timetable::Timetable;
 use werkpilot_process::Host;
 
 use crate::agents::boot::BootActor;
+use crate::agents::kept::Absent;
 use crate::agents::reload::Reloader;
 use crate::agents::shutdown::ShutdownActor;
 use crate::agents::supervisor::Supervisor;
@@ -28,6 +29,7 @@ use crate::bus::link::BusLink;
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::hands::Hands;
+use crate::intake::catch_up::Positions;
 use crate::intake::schedule::ScheduleActor;
 use crate::observe::dead_letters::{DeadLetters, Desk};
 use crate::observe::events::{EventBook, EventLog, Record};
@@ -113,10 +115,14 @@ pub struct House {
     pub host: Option<Arc<Host>>,
     /// Agents; changed by the supervisor, the departments and the router.
     pub directory: RefCell<Directory>,
+    /// What is kept of agents that are not there; changed by the supervisor.
+    pub absent: RefCell<Absent>,
     /// Changed by the queue.
     pub dispatcher: RefCell<Dispatcher>,
     /// Changed by the schedule.
     pub timetable: RefCell<Timetable>,
+    /// How far schedules are whose agents catch up; changed by the schedule.
+    pub positions: RefCell<Positions>,
     /// Changed by the event log.
     pub events: RefCell<EventBook>,
     /// Changed by the dead-letter actor.

@@ -7,14 +7,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+use werkpilot_core::dead_letters::DeadLetterRing;
 use werkpilot_core::dispatcher::Dispatcher;
 use werkpilot_core::graph::Graph;
 use werkpilot_core::settings::Settings;
 use werkpilot_core::spec::Registry;
+use werkpilot_core::time::Clocks;
 use werkpilot_core::timetable::Timetable;
 use werkpilot_process as process;
+use werkpilot_store::row::figures::DigestRow;
 use werkpilot_store::{Store, StoreError};
 
+use crate::agents::kept::Absent;
 use crate::agents::supervisor::{AddAgents, Boot, Supervisor};
 use crate::bus::{BusSide, BusStartError, InProcess};
 use crate::clock::Clock;
@@ -22,10 +26,11 @@ use crate::directory::Directory;
 use crate::handle::Handle;
 use crate::hands::{Hands, RealHands};
 use crate::house::{House, HousePhase, Posts};
+use crate::intake::catch_up::Positions;
 use crate::observe::dead_letters::Desk;
 use crate::observe::events::EventBook;
 use crate::observe::memory::MemoryBook;
-use crate::observe::percentiles::Samples;
+use crate::observe::percentiles::{self, Samples};
 use crate::router;
 use crate::state::{Executions, Ledger, Restored, settle};
 use crate::supervision;
@@ -150,7 +155,18 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
     let specs: Vec<_> = agents.into_iter().map(Arc::new).collect();
     let by_name = specs.iter().map(|spec| (spec.name.clone(), spec.as_ref())).collect();
     let cut_off = settle(restored.live, restored.triggers, &restored.cancelled, &by_name, Clock::wall());
+    let (positions, stale) = Positions::restore(restored.schedules, &specs, Clock::wall());
+    if !stale.is_empty() {
+        ledger.post(stale);
+    }
+    let letters =
+        DeadLetterRing::restored(capacity, restored.letters, restored.newest_letter, restored.evicted_letters);
+    let desk = Desk::restored(letters, &cut_off, &ledger, Clock::wall());
     let (phase_told, phase) = watch::channel(HousePhase::Booting);
+    let mut dispatcher = Dispatcher::new(&settings.queue, &settings.breaker, workers, seed);
+    restore_dispatcher(&mut dispatcher, &restored.digests, clock.now());
+    let size = settings.percentiles.samples;
+    let samples = Samples::restored(size, restored.samples, &restored.digests, clock.now());
     let house = Rc::new(House {
         clock,
         posts,
@@ -162,11 +178,13 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
         hands,
         host,
         directory: RefCell::new(Directory::default()),
-        dispatcher: RefCell::new(Dispatcher::new(&settings.queue, &settings.breaker, workers, seed)),
+        absent: RefCell::new(Absent::new(restored.agents)),
+        dispatcher: RefCell::new(dispatcher),
         timetable: RefCell::new(Timetable::new()),
+        positions: RefCell::new(positions),
         events: RefCell::new(EventBook::restored(restored.events, restored.newest_event, restored.last_ends)),
-        dead_letters: RefCell::new(Desk::new(capacity)),
-        samples: RefCell::new(Samples::new(settings.percentiles.samples)),
+        dead_letters: RefCell::new(desk),
+        samples: RefCell::new(samples),
         memory: RefCell::new(MemoryBook::default()),
         graph: RefCell::new(Rc::new(Graph::default())),
         strategies: RefCell::new(strategies),
@@ -188,6 +206,15 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
     supervisor.do_send(AddAgents { specs, start: false });
     supervisor.do_send(Boot);
     Ok(Handle::new(house.posts.clone(), logs_dir, house.clock, house.bus.clone(), house.ledger.clone(), phase))
+}
+
+/// The global breaker counts on, and what was paused stays so.
+fn restore_dispatcher(dispatcher: &mut Dispatcher, rows: &[DigestRow], now: Clocks) {
+    let paused = percentiles::kept::paused(rows);
+    if let Some((by, since)) = &paused {
+        log::warn!(target: "werkpilot", "Triggers are paused since {since}, by {by}; resume them with `werkpilot resume`");
+    }
+    dispatcher.restore(percentiles::kept::restart_ages(rows, now.wall), paused.is_some(), now.steady);
 }
 
 /// Different at every start: from the clock and the process id, mixed by the standard library's random state.

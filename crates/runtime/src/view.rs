@@ -7,10 +7,11 @@ mod agents;
 mod bus;
 mod system;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
-use werkpilot_core::dead_letters::{DeadLetter, DeadLetterGroup};
+use werkpilot_core::dead_letters::{DeadLetter, DeadLetterGroup, LetterFilter};
 use werkpilot_core::dispatcher::Waiting;
 use werkpilot_core::ids::AgentName;
 use werkpilot_core::percentiles::Summary;
@@ -70,12 +71,34 @@ pub struct QueueView {
 pub struct DeadLetterList {
     /// Newest last.
     pub dead_letters: Vec<DeadLetter>,
-    /// By error signature, most frequent first.
+    /// By error signature, the one with the newest letter first; each with all its letters, whatever is asked for.
     pub groups: Vec<DeadLetterGroup>,
-    /// Since the start.
+    /// How many are meant in all, on this page and on others.
+    pub matching: usize,
+    /// `before` of the next page, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+    /// Ever.
     pub total: u64,
-    /// That had to make room.
+    /// That had to make room, ever.
     pub evicted: u64,
+    /// That wait in memory until the disk takes them; not in the list yet.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub waiting_for_disk: usize,
+}
+
+/// Which part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadLetterPage {
+    /// At most so many.
+    pub limit: usize,
+    /// Only letters before this one.
+    pub before: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if takes a reference")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A time to come.
@@ -100,14 +123,30 @@ pub fn queue(house: &House) -> QueueView {
     QueueView { workers_busy, workers, capacity: dispatcher.capacity(), waiting }
 }
 
-/// The dead letters with their groups.
-pub fn dead_letters(house: &House) -> DeadLetterList {
+/// The last dead letters that are meant, with their groups; `among`: only these ids.
+pub fn dead_letters(
+    house: &House,
+    filter: &LetterFilter,
+    among: Option<&BTreeSet<u64>>,
+    page: DeadLetterPage,
+) -> DeadLetterList {
     let desk = house.dead_letters.borrow();
+    let is_meant = |letter: &&DeadLetter| filter.fits(letter) && among.is_none_or(|among| among.contains(&letter.id));
+    let all = filter.is_all() && among.is_none();
+    let meant: Vec<&DeadLetter> = desk.iter().filter(is_meant).collect();
+    let end = page.before.map_or(meant.len(), |before| meant.partition_point(|letter| letter.id < before));
+    let begin = end.saturating_sub(page.limit);
+    let signatures: BTreeSet<&str> = meant.iter().map(|letter| letter.signature.as_str()).collect();
+    let mut groups = desk.groups();
+    groups.retain(|group| all || signatures.contains(group.signature.as_str()));
     DeadLetterList {
-        dead_letters: desk.iter().cloned().collect(),
-        groups: desk.groups(),
+        dead_letters: meant[begin..end].iter().copied().cloned().collect(),
+        groups,
+        matching: meant.len(),
+        next: (begin > 0 && begin < end).then(|| meant[begin].id),
         total: desk.total(),
         evicted: desk.evicted(),
+        waiting_for_disk: desk.waiting_for_disk(),
     }
 }
 

@@ -140,6 +140,10 @@ fn next_of_agent(house: &House, index: AgentIndex, slot: &Slot, status: Status) 
     if status == Status::Stopped {
         return Some(format!("nothing, until `werkpilot start {}`", slot.name));
     }
+    let missed = house.positions.borrow().waiting(index);
+    if missed > 0 {
+        return Some(format!("it catches up: {missed} more times at which it was due wait, one after the other"));
+    }
     let next = house.timetable.borrow().next_of(index, now)?;
     Some(format!("due at {} (in {})", next.at, human(next.at.since(now.wall))))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use common::{agent, at, close, end, ended, event, intent, letter, open, run, trigger};
 use werkpilot_core::event::End;
 use werkpilot_core::exit::Exit;
+use werkpilot_core::time::Timestamp;
 use werkpilot_store::reader::{EventFilter, HistoryFilter, LetterFilter};
 use werkpilot_store::row::agent::{AgentState, SchedulePosition};
 use werkpilot_store::row::execution::{ExecutionState, ProcessMark};
@@ -222,4 +223,38 @@ fn an_agent_that_is_forgotten_leaves_its_history() {
     store.writer().keep(vec![sample("a")]).unwrap();
     assert_eq!(reader.samples().unwrap().iter().map(|samples| samples.count).collect::<Vec<_>>(), [1, 1]);
     assert_eq!(reader.execution(run(1)).unwrap().unwrap().agent, agent("a"));
+}
+
+#[test]
+fn events_since_a_time_are_found_by_halving_and_the_last_end_of_each_agent_by_its_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let at = |seq: u64| Timestamp::from_secs(1_700_000_000 + i64::try_from(seq / 3).unwrap());
+    let mut changes: Vec<_> = (1..=200)
+        .filter(|seq| seq % 7 != 0)
+        .map(|seq| {
+            let event =
+                werkpilot_store::row::event::EventRow { at: at(seq), ..event(seq, "boot.completed", None, None) };
+            Change::AddEvent(Box::new(event))
+        })
+        .collect();
+    for (number, name) in [(1, "a"), (2, "b"), (3, "a"), (4, "a")] {
+        changes.push(Change::InsertExecution(Box::new(ended(number, name, End::Succeeded))));
+    }
+    store.writer().keep(changes).unwrap();
+    let reader = store.reader().unwrap();
+    for since in [0, 1, 50, 51, 52, 199, 200, 300] {
+        for newest_first in [false, true] {
+            let filter = EventFilter { since: Some(at(since)), newest_first, limit: 1_000, ..EventFilter::default() };
+            let mut found: Vec<u64> = reader.events(&filter).unwrap().rows.iter().map(|row| row.seq).collect();
+            if newest_first {
+                found.reverse();
+            }
+            let expected: Vec<_> = (1..=200).filter(|seq| seq % 7 != 0 && at(*seq) >= at(since)).collect();
+            assert_eq!(found, expected, "since {since}");
+        }
+    }
+    let mut last: Vec<_> = reader.last_ends().unwrap().into_iter().map(|row| (row.agent, row.run)).collect();
+    last.sort_unstable();
+    assert_eq!(last, [(agent("a"), run(4)), (agent("b"), run(2))]);
 }

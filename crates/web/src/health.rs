@@ -18,14 +18,14 @@ pub(crate) async fn livez(shared: Data<Shared>) -> Result<HttpResponse, Problem>
     Ok(answer(&shared.handle.health().await?, true))
 }
 
-/// 200 when the boot is over, until a shutdown begins.
+/// 200 when the boot is over, until a shutdown begins; also with a disk that does not take the state, as the fleet goes on.
 pub(crate) async fn readyz(shared: Data<Shared>) -> Result<HttpResponse, Problem> {
     let view = shared.handle.health().await?;
     Ok(answer(&view, view.ready))
 }
 
-/// 200 while no system actor is missing.
+/// 200 while no system actor is missing and the disk takes the state.
 pub(crate) async fn healthz(shared: Data<Shared>) -> Result<HttpResponse, Problem> {
     let view = shared.handle.health().await?;
-    Ok(answer(&view, view.missing_actors.is_empty()))
+    Ok(answer(&view, view.missing_actors.is_empty() && view.store.is_well()))
 }

@@ -12,7 +12,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use werkpilot_core::ids::AgentName;
 use werkpilot_core::status::Status;
-use werkpilot_runtime::view::{AgentView, BusView, Overview, RequestTimes, Scrape, SystemView, Times};
+use werkpilot_runtime::view::{AgentView, BusView, Overview, RequestTimes, Scrape, StoreView, SystemView, Times};
 
 /// Of OpenMetrics 1.0.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -80,6 +80,7 @@ impl Collector for Fleet {
         system(&mut encoder, &overview.system)?;
         memory(&mut encoder, overview)?;
         events(&mut encoder, &overview.system)?;
+        store(&mut encoder, &overview.system.store)?;
         agents(&mut encoder, &overview.agents)?;
         latencies(&mut encoder, requests)?;
         bus.as_ref().map_or(Ok(()), |bus| self::bus(&mut encoder, bus))
@@ -157,6 +158,19 @@ fn system(encoder: &mut DescriptorEncoder<'_>, system: &SystemView) -> fmt::Resu
     plain(encoder, "werkpilot_dead_letter_queue_length", "Dead letters that are kept.", None, kept)?;
     total(encoder, "werkpilot_dead_letters", "Dead letters since the start.", system.dead_letters_total)?;
     total(encoder, "werkpilot_dead_letters_evicted", "Dead letters that had to make room.", system.dead_letters_evicted)
+}
+
+fn store(encoder: &mut DescriptorEncoder<'_>, store: &StoreView) -> fmt::Result {
+    let ill = flag(!store.is_well());
+    plain(encoder, "werkpilot_store_degraded", "Whether the disk refuses what is to be kept.", None, ill)?;
+    let waiting = store.waiting as f64;
+    plain(encoder, "werkpilot_store_waiting", "Batches that wait for the disk.", None, waiting)?;
+    total(encoder, "werkpilot_store_commits", "Transactions of the store.", store.commits)?;
+    total(encoder, "werkpilot_store_batches", "Batches that were kept.", store.batches)?;
+    total(encoder, "werkpilot_store_changes", "Changes that were kept.", store.changes)?;
+    total(encoder, "werkpilot_store_conflicts", "Batches that did not fit what was there.", store.conflicts)?;
+    total(encoder, "werkpilot_store_refused", "Batches refused because of the disk.", store.refused)?;
+    total(encoder, "werkpilot_store_dropped", "Batches lost because of the disk.", store.dropped)
 }
 
 fn memory(encoder: &mut DescriptorEncoder<'_>, overview: &Overview) -> fmt::Result {

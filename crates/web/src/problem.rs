@@ -93,12 +93,14 @@ impl From<ControlError> for Problem {
         let (status, kind) = match &error {
             ControlError::UnknownAgent { .. } => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-agent"),
             ControlError::UnknownSubject { .. } => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-subject"),
-            ControlError::UnknownRun(_) => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-run"),
+            ControlError::ForgottenRun(_) | ControlError::UnknownRun(_) => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-run"),
             ControlError::UnknownDeadLetter(_) => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-dead-letter"),
+            ControlError::DeadLetter(_) => (StatusCode::CONFLICT, "urn:werkpilot:dead-letter"),
             ControlError::NotAJob(_) => (StatusCode::CONFLICT, "urn:werkpilot:not-a-job"),
             ControlError::Refused(_) => (StatusCode::CONFLICT, "urn:werkpilot:refused"),
             ControlError::TooManyWaiters => (StatusCode::SERVICE_UNAVAILABLE, "urn:werkpilot:too-many-waiters"),
             ControlError::NotKept { .. } => (StatusCode::SERVICE_UNAVAILABLE, "urn:werkpilot:not-kept"),
+            ControlError::State(_) => (StatusCode::SERVICE_UNAVAILABLE, "urn:werkpilot:state"),
             ControlError::Log { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "urn:werkpilot:log"),
             ControlError::Reload(ReloadError::Faults(_)) => (StatusCode::UNPROCESSABLE_ENTITY, "urn:werkpilot:faults"),
             ControlError::Reload(ReloadError::ShuttingDown) | ControlError::Unavailable(_) => {

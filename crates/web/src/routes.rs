@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, guard, web};
 
-use crate::api::{agents, bus, control, dead_letters, events, executions, graph, logs, queue, schedule, why};
+use crate::api::{agents, bus, control, dead_letters, events, executions, graph, history, logs, queue, schedule, why};
 use crate::problem::Problem;
 use crate::{health, metrics, page};
 
@@ -76,7 +76,7 @@ const fn post(path: &'static str, handler: fn() -> actix_web::Route) -> Route {
 }
 
 /// All routes.
-pub static ROUTES: [Route; 33] = [
+pub static ROUTES: [Route; 44] = [
     open("/", || web::to(page::show)),
     open("/assets/status.css", || web::to(page::style)),
     open("/assets/icon.svg", || web::to(page::icon)),
@@ -99,10 +99,21 @@ pub static ROUTES: [Route; 33] = [
     post("/api/v1/agents/{name}/disable", || web::to(agents::disable)),
     post("/api/v1/agents/{name}/trigger", || web::to(executions::trigger)),
     get("/api/v1/agents/{name}/logs", || web::to(logs::show)),
+    open("/api/v1/executions", || web::to(history::list)),
+    open("/api/v1/executions/{run}", || web::to(history::show)),
+    get("/api/v1/executions/{run}/logs", || web::to(history::output)),
     get("/api/v1/executions/{run}/wait", || web::to(executions::wait)),
     post("/api/v1/executions/{run}/cancel", || web::to(executions::cancel)),
     get("/api/v1/dead-letters", || web::to(dead_letters::list)),
     get("/api/v1/dead-letters/{id}", || web::to(dead_letters::show)),
+    post("/api/v1/dead-letters/{id}/replay", || web::to(dead_letters::replay)),
+    post("/api/v1/dead-letters/{id}/edit", || web::to(dead_letters::edit)),
+    post("/api/v1/dead-letters/{id}/discard", || web::to(dead_letters::discard)),
+    get("/api/v1/dead-letters/replay", || web::to(dead_letters::replays)),
+    post("/api/v1/dead-letters/replay", || web::to(dead_letters::replay_many)),
+    get("/api/v1/dead-letters/replay/{set}", || web::to(dead_letters::progress)),
+    post("/api/v1/dead-letters/replay/{set}/cancel", || web::to(dead_letters::cancel)),
+    post("/api/v1/dead-letters/discard", || web::to(dead_letters::discard_many)),
     get("/api/v1/events", || web::to(events::list)),
     get("/api/v1/bus/services", || web::to(bus::services)),
     get("/api/v1/config", || web::to(control::config)),

@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use commands::{
-    agents, bus, check, config, control, dlq, down, generate, logs, plan, publish, queue, request, run, status,
-    subscribe, up, why,
+    agents, bus, check, config, control, dlq, down, events, generate, history, logs, plan, publish, queue, request, run,
+    state, status, subscribe, up, why,
 };
 use failure::{Code, Failure};
 
@@ -48,10 +48,12 @@ Exit codes:
     1  run --wait: it did not succeed;      74  reading or writing failed
        request: the answer is an error      75  refused or skipped, agent unavailable,
    64  wrong use of the command line            state folder in use
-   66  no such agent, execution or file     77  not allowed
-   69  no orchestrator runs, or the         78  faults in registry or settings
-       port of its dashboard is taken;     124  run --wait: it timed out; request and sub:
-       no bus, or nobody listens                nothing came in time
+   65  the state on disk is damaged, or     77  not allowed
+       of a newer version                   78  faults in registry or settings
+   66  no such agent, execution or file    124  run --wait: it timed out; request and sub:
+   69  no orchestrator runs, or the             nothing came in time
+       port of its dashboard is taken;
+       no bus, or nobody listens
    70  a fault of Werkpilot itself
 
 Examples:
@@ -100,6 +102,8 @@ enum Command {
     Resume(control::ResumeArgs),
     Run(run::Args),
     Logs(logs::Args),
+    History(history::Args),
+    Events(events::Args),
     Queue(queue::Args),
     #[command(subcommand)]
     Dlq(dlq::Command),
@@ -109,6 +113,8 @@ enum Command {
     Config(config::Args),
     Schema(generate::SchemaArgs),
     Reload(control::ReloadArgs),
+    #[command(subcommand)]
+    State(state::Command),
     Request(request::Args),
     Pub(publish::Args),
     Sub(subscribe::Args),
@@ -134,6 +140,8 @@ impl Command {
             Self::Resume(args) => control::resume(&args, context),
             Self::Run(args) => run::run(&args, context),
             Self::Logs(args) => logs::run(&args, context),
+            Self::History(args) => history::run(&args, context),
+            Self::Events(args) => events::run(&args, context),
             Self::Queue(args) => queue::run(&args, context),
             Self::Dlq(command) => dlq::run(&command, context),
             Self::Why(args) => why::run(&args, context),
@@ -142,6 +150,7 @@ impl Command {
             Self::Config(args) => config::run(&args, context),
             Self::Schema(args) => generate::schema(&args),
             Self::Reload(args) => control::reload(&args, context),
+            Self::State(command) => state::run(&command, context),
             Self::Request(args) => request::run(&args, context),
             Self::Pub(args) => publish::run(&args, context),
             Self::Sub(args) => subscribe::run(&args, context),

@@ -97,6 +97,7 @@ pub struct Mark {
 
 impl Kept {
     /// The same after `enable` or `disable`, as [`Agent::command`] will leave it.
+    #[must_use]
     pub fn switched(mut self, on: bool, enabled_in_registry: bool, by: &str) -> Self {
         let by = by.to_owned();
         if on {

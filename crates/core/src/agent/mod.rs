@@ -174,6 +174,11 @@ impl Agent {
         &self.core.spec
     }
 
+    /// Whether its boot layer was reached.
+    pub fn is_booted(&self) -> bool {
+        self.core.booted
+    }
+
     /// Its live processes.
     pub fn processes(&self) -> Vec<ProcessKey> {
         match &self.body {

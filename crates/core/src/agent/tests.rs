@@ -3,6 +3,7 @@
 mod commands;
 mod jobs;
 mod leaving;
+mod restoring;
 mod services;
 
 use std::path::PathBuf;

@@ -26,6 +26,19 @@ fn room_comes_back_exactly_one_window_after_the_restart_that_took_it() {
 }
 
 #[test]
+fn restarts_from_before_the_start_count_until_their_window_is_over() {
+    let mut breaker = RestartWindow::new(3, MINUTE);
+    breaker.restore([50, 61, 10].map(Duration::from_secs), secs(1));
+    assert_eq!(breaker.count(secs(1)), 2);
+    assert_eq!(breaker.total(), 0);
+    assert_eq!(breaker.try_take(secs(2)), Ok(()));
+    assert_eq!(breaker.room_at(secs(2)), Some(secs(11)));
+    assert_eq!(breaker.try_take(secs(11)), Ok(()));
+    assert_eq!(breaker.room_at(secs(12)), Some(secs(51)));
+    assert_eq!((breaker.count_within(secs(12), 60 * MINUTE), breaker.total()), (5, 2));
+}
+
+#[test]
 fn zero_is_unlimited_and_still_counts_in_bounded_memory() {
     let mut breaker = RestartWindow::new(0, MINUTE);
     for _ in 0..50_000 {

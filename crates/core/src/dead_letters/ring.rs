@@ -170,6 +170,16 @@ impl DeadLetterRing {
         (0..surplus).map_while(|_| self.give_way()).collect()
     }
 
+    /// Counts one that gave way before it could be taken in.
+    pub const fn count_evicted(&mut self) {
+        self.evicted += 1;
+    }
+
+    /// How many are kept at most.
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// How many are kept now.
     pub fn len(&self) -> usize {
         self.letters.len()

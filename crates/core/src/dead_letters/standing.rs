@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
 use crate::ids::{AgentName, RunId};
+use crate::reason::Reason;
 use crate::time::Timestamp;
 
 /// So many replays that killed the agent make a payload poison: once is chance, twice is coincidence.
@@ -107,7 +108,7 @@ impl Step {
 }
 
 /// Why something can't be done about a dead letter.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum LetterRefusal {
     /// There is none of this id.
     #[error("there is no dead letter {0}")]
@@ -134,6 +135,14 @@ pub enum LetterRefusal {
     /// A replay of it succeeded.
     #[error("dead letter {0} was replayed with success already")]
     Replayed(u64),
+    /// The queue did not take its replay.
+    #[error("dead letter {letter} can't be replayed now, the queue did not take it: {reason}")]
+    NotAdmitted {
+        /// Which.
+        letter: u64,
+        /// Why not.
+        reason: Reason,
+    },
     /// It does not wait for an agent's health.
     #[error("dead letter {0} does not wait for anybody")]
     NotWaiting(u64),

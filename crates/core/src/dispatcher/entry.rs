@@ -175,6 +175,16 @@ impl Outcome {
         }
     }
 
+    /// The end that left this status behind.
+    pub const fn from_status(status: Status) -> Option<Self> {
+        match status {
+            Status::Error => Some(Self::Failed),
+            Status::Timeout => Some(Self::TimedOut),
+            Status::Missing => Some(Self::Missing),
+            _ => None,
+        }
+    }
+
     /// The status that it leaves behind, if it is one.
     pub fn as_status(self) -> Option<Status> {
         match self {

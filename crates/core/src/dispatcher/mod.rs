@@ -108,6 +108,22 @@ impl Dispatcher {
         self.paused = paused;
     }
 
+    /// The status and the error that the last end of a job left behind, before it runs again.
+    pub fn restore_outcome(&mut self, agent: AgentIndex, status: Status, error: Option<String>, now: Clocks) {
+        let Some(entry) = self.entries.get_mut(agent.slot()).filter(|entry| entry.is_defined()) else { return };
+        if entry.outcome.is_none() && !entry.profile.service {
+            entry.outcome = Outcome::from_status(status);
+            entry.error = error.filter(|_| entry.outcome.is_some());
+            self.standing_changed(agent, now);
+        }
+    }
+
+    /// The status and the error that the last end of a job left behind, if it is not well.
+    pub fn outcome(&self, agent: AgentIndex) -> Option<(Status, Option<&str>)> {
+        let entry = self.entries.get(agent.slot()).filter(|entry| entry.is_defined())?;
+        Some((entry.outcome.and_then(Outcome::as_status)?, entry.error.as_deref()))
+    }
+
     /// Automatic starts taken since this was made, for who keeps them.
     pub const fn restarts_taken(&self) -> u64 {
         self.restarts.total()

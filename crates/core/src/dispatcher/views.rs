@@ -11,7 +11,8 @@ use crate::dead_letters::{Attempt, DeadLetterDraft};
 use crate::exit::Exit;
 use crate::ids::{AgentIndex, AgentName, RunId};
 use crate::queue::RunKey;
-use crate::reason::{Reason, UnhealthyDependency};
+use crate::reason::{DependencyProblem, Reason, UnhealthyDependency};
+use crate::spec::Condition;
 use crate::status::Status;
 use crate::time::{Clocks, Moment, Timestamp};
 use crate::trigger::Trigger;
@@ -73,6 +74,12 @@ impl Dispatcher {
             _ if entry.profile.service => self.service_status_word(entry),
             _ => self.job_status_word(entry),
         }
+    }
+
+    /// What is wrong with an agent for one that depends on its health; `None`: it is healthy.
+    pub fn problem(&self, agent: AgentIndex) -> Option<DependencyProblem> {
+        let missing = Some(DependencyProblem::Status(Status::Missing));
+        self.entries.get(agent.slot()).map_or(missing, |entry| entry.problem(Condition::Healthy))
     }
 
     fn service_status_word(&self, entry: &Entry) -> Status {

@@ -190,3 +190,47 @@ fn what_is_not_finite_is_left_out_and_what_is_idle_takes_no_memory() {
     let summary = ring.merged(Duration::from_secs(1), Moment::from_secs(7_200));
     assert_eq!((summary.count, summary.mean_ms), (2, Some(6.0)), "a value from the past goes into the newest slot");
 }
+
+#[test]
+fn a_restored_window_goes_on_forgetting_the_oldest() {
+    let mut window = SampleWindow::new(1_000);
+    for ms in (1..=1_500).rev() {
+        window.push(Duration::from_millis(ms));
+    }
+    let last = (1..=1_000).rev().map(Duration::from_millis);
+    let mut restored = SampleWindow::restored(1_000, 1_500, last.clone());
+    assert_eq!(restored.summary(), window.summary());
+    for ms in 0..700 {
+        window.push(Duration::from_millis(ms));
+        restored.push(Duration::from_millis(ms));
+        assert_eq!(restored.summary(), window.summary());
+    }
+    let newest = SampleWindow::restored(10, 1_500, last);
+    assert_eq!(newest.summary().p99_ms, Some(10.0));
+    assert_eq!(newest.summary().count, 1_500);
+}
+
+proptest! {
+    #[test]
+    fn a_slot_is_read_as_it_was_written(values in proptest::collection::vec(-1e9..1e9_f64, 1..3_000)) {
+        let (mut ring, now) = (DigestRing::minutes(), Moment::from_secs(61));
+        for value in &values {
+            ring.push(*value, now);
+        }
+        let (number, age, bytes) = ring.newest(now).unwrap();
+        prop_assert_eq!((number, age), (1, Duration::from_secs(1)));
+        let mut next = DigestRing::minutes();
+        prop_assert!(next.restore(age, &bytes, Moment::ZERO));
+        let hour = Duration::from_hours(1);
+        prop_assert_eq!(next.merged(hour, Moment::ZERO), ring.merged(hour, now));
+        prop_assert_eq!(next.newest(Moment::ZERO), None, "it is written already");
+    }
+
+    #[test]
+    fn bytes_that_are_no_digest_are_left_out(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let mut ring = DigestRing::minutes();
+        let _ = ring.restore(Duration::ZERO, &bytes, Moment::ZERO);
+        let summary = ring.merged(Duration::from_hours(1), Moment::ZERO);
+        prop_assert!(summary.p50_ms.is_none_or(f64::is_finite));
+    }
+}

@@ -8,14 +8,16 @@ use std::rc::Rc;
 use actix::prelude::*;
 use werkpilot_core::agent::{Action, Agent, Command, Event, ProcessEnd, ProcessKey};
 use werkpilot_core::dispatcher::{Ended, Event as ToDispatcher};
-use werkpilot_core::event::Event as Fact;
+use werkpilot_core::event::{End, Event as Fact};
 use werkpilot_core::exit::Exit;
 use werkpilot_core::ids::AgentIndex;
 use werkpilot_core::reason::Reason;
 use werkpilot_core::time::{Clocks, Moment};
+use werkpilot_store::StoreError;
 
 use crate::agents::boot::Settled;
 use crate::agents::department::{DepartmentSupervisor, MemberRestarting};
+use crate::agents::kept::{self, Due, TOGETHER};
 use crate::agents::shutdown::{AgentEnded, EndedByForce};
 use crate::agents::supervisor::AgentLeft;
 use crate::alarm::{Alarm, Alarmed};
@@ -41,6 +43,27 @@ pub struct Order {
     pub by: String,
 }
 
+/// Enables or disables the agent, once that is on disk. The text says what happens now.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<String, SwitchError>")]
+pub struct Switch {
+    /// Whether it is to be enabled.
+    pub on: bool,
+    /// By whom.
+    pub by: String,
+}
+
+/// Why an agent could not be enabled or disabled.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SwitchError {
+    /// It can't in its present state.
+    #[error("{0}")]
+    Refused(Reason),
+    /// It could not be kept; nothing has changed.
+    #[error(transparent)]
+    NotKept(StoreError),
+}
+
 /// Ends by a panic, to show in tests and drills that the agent's program survives it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -53,6 +76,8 @@ pub struct AgentActor {
     machine: Rc<RefCell<Agent>>,
     department: Post<DepartmentSupervisor>,
     alarm: Alarm,
+    /// Whether its row is about to be written.
+    writing: bool,
     _notice: ExitNotice,
 }
 
@@ -65,7 +90,7 @@ impl AgentActor {
         department: Post<DepartmentSupervisor>,
         notice: ExitNotice,
     ) -> Self {
-        Self { house, index, machine, department, alarm: Alarm::default(), _notice: notice }
+        Self { house, index, machine, department, alarm: Alarm::default(), writing: false, _notice: notice }
     }
 
     /// The one path from an event to its effects; every handler is one call.
@@ -82,8 +107,38 @@ impl AgentActor {
             (answer, machine.next_deadline())
         };
         self.perform(actions);
+        self.keep(ctx);
         self.arm(deadline, ctx);
         answer
+    }
+
+    /// Writes what is to outlive the orchestrator, if it has changed.
+    fn keep(&mut self, ctx: &mut Context<Self>) {
+        let Some(due) = kept::due(&self.house, self.index) else { return };
+        if due == Due::Now {
+            kept::write(&self.house, self.index, Due::Now);
+        }
+        // Also afterwards: what the dispatcher makes of it comes later.
+        if !std::mem::replace(&mut self.writing, true) {
+            ctx.run_later(TOGETHER, |this, _| {
+                this.writing = false;
+                if kept::due(&this.house, this.index).is_some() {
+                    kept::write(&this.house, this.index, Due::Soon);
+                }
+            });
+        }
+    }
+
+    fn written(&self, change: impl FnOnce(&mut kept::Written)) {
+        if let Some(slot) = self.house.directory.borrow_mut().get_mut(self.index) {
+            change(&mut slot.written);
+        }
+    }
+
+    fn count(&self, count: impl FnOnce(&mut kept::Figures)) {
+        if let Some(slot) = self.house.directory.borrow_mut().get_mut(self.index) {
+            count(&mut slot.figures);
+        }
     }
 
     fn perform(&self, actions: Vec<Action>) {
@@ -91,7 +146,14 @@ impl AgentActor {
         let mut to_queue = Vec::new();
         for action in actions {
             match action {
-                Action::Dispatcher(event) => to_queue.push(event),
+                Action::Dispatcher(event) => {
+                    match outcome(&event) {
+                        Some(true) => self.count(|figures| figures.successes += 1),
+                        Some(false) => self.count(|figures| figures.failures += 1),
+                        None => {}
+                    }
+                    to_queue.push(event);
+                }
                 other => self.perform_one(other),
             }
         }
@@ -125,10 +187,8 @@ impl AgentActor {
             Action::WatchHealth { process } => posts.prober.tell(WatchHealth { process }),
             Action::Unwatch { process } => posts.prober.tell(Unwatch { process }),
             Action::Emit(event) => {
-                if is_automatic_restart(&event)
-                    && let Some(slot) = self.house.directory.borrow_mut().get_mut(self.index)
-                {
-                    slot.restarts += 1;
+                if is_automatic_restart(&event) {
+                    self.count(|figures| figures.restarts += 1);
                 }
                 if matches!(event, Fact::AgentStopped { forced: true, .. })
                     && self.house.phase.get() == HousePhase::ShuttingDown
@@ -176,8 +236,25 @@ impl AgentActor {
             };
             self.drive(ctx, |agent, now, out| agent.on(Event::Exited { process, end }, now, out));
         }
+        // What its predecessor had not written, or had begun to.
+        let booted = self.machine.borrow().is_booted();
+        self.written(|written| (written.stale, written.switching) = (written.stale || booted, 0));
+        self.keep(ctx);
         let deadline = self.machine.borrow().next_deadline();
         self.arm(deadline, ctx);
+    }
+}
+
+/// Whether the end of an execution, or of a service's efforts, is a success; `None`: it says nothing about that.
+fn outcome(event: &ToDispatcher) -> Option<bool> {
+    match event {
+        ToDispatcher::Ended(ended) => match ended.end {
+            End::Succeeded => Some(true),
+            End::Failed | End::TimedOut | End::Lost => Some(false),
+            End::Skipped | End::Refused | End::Cancelled | End::Interrupted => None,
+        },
+        ToDispatcher::ServiceGaveUp { .. } => Some(false),
+        _ => None,
     }
 }
 
@@ -216,6 +293,29 @@ impl Handler<Order> for AgentActor {
     type Result = Result<String, Reason>;
     fn handle(&mut self, order: Order, ctx: &mut Self::Context) -> Self::Result {
         self.drive(ctx, |agent, now, out| agent.command(&order.command, &order.by, now, out))
+    }
+}
+
+impl Handler<Switch> for AgentActor {
+    type Result = ResponseActFuture<Self, Result<String, SwitchError>>;
+    fn handle(&mut self, Switch { on, by }: Switch, _: &mut Self::Context) -> Self::Result {
+        if self.house.phase.get() == HousePhase::ShuttingDown {
+            return Box::pin(actix::fut::ready(Err(SwitchError::Refused(Reason::ShuttingDown))));
+        }
+        let batch = kept::switched(&self.house, self.index, on, &by).into_iter().collect();
+        let ledger = self.house.ledger.clone();
+        self.written(|written| written.switching += 1);
+        let keeping = async move { ledger.kept(batch).await };
+        Box::pin(keeping.into_actor(self).map(move |kept, this, ctx| {
+            this.written(|written| written.switching = written.switching.saturating_sub(1));
+            if let Err(error) = kept {
+                this.keep(ctx);
+                return Err(SwitchError::NotKept(error));
+            }
+            this.written(|written| written.stale = true);
+            let command = if on { Command::Enable } else { Command::Disable };
+            this.drive(ctx, |agent, now, out| agent.command(&command, &by, now, out)).map_err(SwitchError::Refused)
+        }))
     }
 }
 

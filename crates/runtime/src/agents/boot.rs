@@ -5,7 +5,7 @@ use std::rc::Rc;
 use actix::prelude::*;
 use werkpilot_core::agent::Event as ToAgent;
 use werkpilot_core::boot::{Boot, BootAction, BootEvent, BootMember};
-use werkpilot_core::dispatcher::Request;
+use werkpilot_core::dispatcher::{Gate, Request};
 use werkpilot_core::event::Event;
 use werkpilot_core::ids::{AgentIndex, AgentName};
 use werkpilot_core::time::human;
@@ -59,7 +59,10 @@ impl BootActor {
         let directory = self.house.directory.borrow();
         let member = |agent: AgentIndex| BootMember {
             agent,
-            waits: directory.get(agent).is_some_and(|slot| slot.spec.enabled && slot.spec.service().is_some()),
+            waits: directory.get(agent).is_some_and(|slot| {
+                let closed = matches!(slot.machine.borrow().gate(), Gate::Closed { .. });
+                slot.spec.service().is_some() && !closed
+            }),
         };
         let layers = graph.layers().into_iter().map(|layer| layer.into_iter().map(member).collect()).collect();
         let timeout = self.house.settings.borrow().boot.layer_timeout;

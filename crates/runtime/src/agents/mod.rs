@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod boot;
 pub mod department;
+pub mod kept;
 pub mod reload;
 pub mod shutdown;
 pub mod supervisor;

@@ -15,10 +15,12 @@ use werkpilot_core::shutdown::{
 };
 use werkpilot_core::time::{Moment, human};
 
+use crate::agents::kept;
 use crate::alarm::{Alarm, Alarmed};
 use crate::house::{House, HousePhase};
 use crate::intake::schedule::StopSchedule;
 use crate::observe::events::Record;
+use crate::observe::percentiles;
 use crate::observe::prober::StopProbing;
 use crate::supervision::ExitNotice;
 use crate::work::queue::Tell;
@@ -171,6 +173,8 @@ impl ShutdownActor {
                 ctx.spawn(stopping.into_actor(self).map(move |(), _, ctx| ctx.notify(StepDone(step))));
             }
             Step::Cleanup => {
+                kept::write_all(&self.house);
+                percentiles::save_all(&self.house);
                 let (host, ledger) = (self.house.host.clone(), self.house.ledger.clone());
                 let cleaning = tokio::task::spawn_blocking(move || {
                     let report = host.map(|host| host.shutdown(CLEANUP_GRACE));

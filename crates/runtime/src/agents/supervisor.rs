@@ -15,6 +15,7 @@ use werkpilot_core::spec::{AgentSpec, Overlap};
 
 use crate::agents::boot::{BeginBoot, BootActor, StartNewcomers};
 use crate::agents::department::{DepartmentSupervisor, Dismiss, Employ};
+use crate::agents::kept;
 use crate::agents::reload::Reloader;
 use crate::agents::shutdown::{BeginShutdown, ShutdownActor};
 use crate::bus::link::{BusLink, FleetChanged};
@@ -23,12 +24,12 @@ use crate::intake::schedule::ScheduleActor;
 use crate::observe::dead_letters::DeadLetters;
 use crate::observe::events::EventLog;
 use crate::observe::memory::MemoryMonitor;
-use crate::observe::percentiles::PercentileTracker;
+use crate::observe::percentiles::{Introduce, PercentileTracker};
 use crate::observe::prober::Prober;
 use crate::post::Post;
 use crate::state::archivist::Archivist;
 use crate::supervision::{ActorGone, ExitNotice, Intensity};
-use crate::work::queue::{Define, QueueActor, TellAll, Undefine};
+use crate::work::queue::{Define, QueueActor, Remember, TellAll, Undefine};
 
 /// Takes agents in: their slots, machines and actors.
 #[derive(Debug, Message)]
@@ -145,18 +146,33 @@ impl Supervisor {
     }
 
     fn add(&mut self, specs: Vec<Arc<AgentSpec>>, start: bool, ctx: &mut Context<Self>) {
-        let breaker = self.house.settings.borrow().breaker.clone();
+        let (breaker, now) = (self.house.settings.borrow().breaker.clone(), self.house.now());
         let mut added = Vec::with_capacity(specs.len());
+        let (mut names, mut outcomes) = (Vec::with_capacity(specs.len()), Vec::new());
         for spec in specs {
             let mut directory = self.house.directory.borrow_mut();
             let index = directory.next_index();
             let machine = Agent::new(index, spec.clone(), &breaker, self.house.next_seed());
             directory.insert(index, spec.clone(), machine);
+            let state = self.house.absent.borrow_mut().take(&spec.name);
+            if let Some(slot) = directory.get_mut(index) {
+                let outcome = kept::restore(slot, state.as_ref(), &breaker, now);
+                outcomes.extend(outcome.map(|outcome| (index, outcome)));
+            }
             drop(directory);
             added.push((index, spec.department.clone()));
+            names.push((index, spec.name.clone()));
+        }
+        self.house.posts.percentiles.tell(Introduce(names));
+        if !start {
+            let keep = self.house.settings.borrow().history.keep;
+            self.house.ledger.post(self.house.absent.borrow_mut().tidy(keep, now.wall));
         }
         settle_graph(&self.house);
         self.close_gates(added.iter().map(|(index, _)| *index));
+        if !outcomes.is_empty() {
+            self.house.posts.queue.tell(Remember(outcomes));
+        }
         self.house.posts.bus_link.tell(FleetChanged);
         for (index, department) in &added {
             self.department(department, ctx).tell(Employ(*index));
@@ -167,13 +183,13 @@ impl Supervisor {
         }
     }
 
-    /// Tells the queue right after their definition which newcomers take no executions: their own word of it comes
+    /// Tells the queue right after their definition which newcomers take no executions, or only a trial: their own word of it comes
     /// only with their first event, and the boot's first triggers may come before.
     fn close_gates(&self, newcomers: impl Iterator<Item = AgentIndex>) {
         let directory = self.house.directory.borrow();
         let closed = newcomers.filter_map(|agent| {
             let gate = directory.get(agent)?.machine.borrow().gate();
-            matches!(gate, Gate::Closed { .. }).then_some(ToDispatcher::SetGate { agent, gate })
+            (gate != Gate::Open).then_some(ToDispatcher::SetGate { agent, gate })
         });
         let closed: Vec<_> = closed.collect();
         if !closed.is_empty() {
@@ -186,6 +202,9 @@ impl Supervisor {
             let mut directory = self.house.directory.borrow_mut();
             let Some(slot) = directory.get(*agent) else { continue };
             let (name, department) = (slot.name.clone(), slot.spec.department.clone());
+            let now = self.house.now();
+            let state = kept::row(&self.house, *agent, slot);
+            self.house.ledger.post(vec![self.house.absent.borrow_mut().insert(state, now.wall)]);
             directory.release_name(&name);
             drop(directory);
             if let Some(department) = self.departments.get(&department) {

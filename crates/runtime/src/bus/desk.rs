@@ -29,7 +29,12 @@ pub struct Triggered {
     pub payload: Vec<u8>,
     /// Where an answer is expected.
     pub reply: Option<ReplyTo>,
+    /// It is to be on disk before it is answered, and that is the answer.
+    pub durable: bool,
 }
+
+/// With `durable` as its value, a message is answered once its trigger is on disk.
+const ACK: &str = "Werkpilot-Ack";
 
 /// Where the answer to a message goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +158,8 @@ impl Desk {
     fn trigger(&self, agent: AgentIndex, delivery: Delivery) {
         let reply = delivery.reply.map(|subject| ReplyTo { agent, subject });
         let subject = String::from_utf8_lossy(&delivery.subject).into_owned();
-        let triggered = Triggered { agent, subject, payload: delivery.payload, reply: reply.clone() };
+        let durable = headers::get(&delivery.headers, ACK) == Some("durable");
+        let triggered = Triggered { agent, subject, payload: delivery.payload, reply: reply.clone(), durable };
         if (self.sink)(triggered) {
             return;
         }

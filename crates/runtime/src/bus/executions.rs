@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use serde_json::json;
 use tokio::sync::oneshot;
 use werkpilot_core::dispatcher::{Admission, Request};
 use werkpilot_core::event::{End, Event, Recorded};
@@ -18,7 +19,9 @@ use werkpilot_core::trigger::Trigger;
 use super::desk::{ReplyTo, Triggered};
 use super::link::BusLink;
 use super::tray::Note;
+use crate::clock::Clock;
 use crate::house::House;
+use crate::state::triggers;
 use crate::work::queue::Admit;
 
 /// The ends of executions come milliseconds after those of their programs; whoever waits longer is told that there is no end.
@@ -137,13 +140,20 @@ fn told(end: End, why: &str) -> String {
 impl Handler<TriggeredBy> for BusLink {
     type Result = ();
     fn handle(&mut self, TriggeredBy(triggered): TriggeredBy, ctx: &mut Self::Context) {
-        let Triggered { agent, subject, payload, reply } = triggered;
+        let Triggered { agent, subject, payload, reply, durable } = triggered;
         let answers = &self.answers;
         if reply.is_some() && answers.awaited.len() >= ANSWERS {
             return answers.answer(reply, Err((429, format!("{ANSWERS} executions are waited for already"))));
         }
         let payload = Some(Arc::from(payload));
         let request = Request { payload, ..Request::new(agent, Trigger::Subject { subject }) };
+        if durable { self.keep_and_admit(request, reply, ctx) } else { self.admit(request, reply, false, ctx) }
+    }
+}
+
+impl BusLink {
+    fn admit(&mut self, request: Request, reply: Option<ReplyTo>, kept: bool, ctx: &mut Context<Self>) {
+        let (answers, agent) = (&self.answers, request.agent);
         let Some(queue) = answers.house.posts.queue.addr() else {
             return answers.answer(reply, Err((503, "the queue is being started again; try again".to_owned())));
         };
@@ -152,11 +162,29 @@ impl Handler<TriggeredBy> for BusLink {
         ctx.spawn(admitted.map(move |admission, this, _| {
             let answers = &mut this.answers;
             match admission {
+                Ok(Admission::Accepted(run)) if kept => {
+                    answers.answer(reply, Ok(json!({ "run": run }).to_string().into_bytes()));
+                }
                 Ok(Admission::Accepted(run)) => answers.await_end(run, reply),
                 Ok(Admission::Skipped(_, reason)) => answers.answer(reply, Err(answers.why_skipped(agent, &reason))),
                 Ok(Admission::Refused(_, reason)) => answers.answer(reply, Err((503, format!("refused: {reason}")))),
                 Err(_) => answers.answer(reply, Err((503, "the queue died; try again".to_owned()))),
             }
+        }));
+    }
+
+    /// Answered as soon as it is on disk; what becomes of it is told by events.
+    fn keep_and_admit(&mut self, request: Request, reply: Option<ReplyTo>, ctx: &mut Context<Self>) {
+        let house = &self.answers.house;
+        let name = house.directory.borrow().get(request.agent).map(|slot| slot.name.clone());
+        let Some(name) = name.filter(|_| house.ledger.is_kept()) else {
+            return self.answers.answer(reply, Err((503, "nothing is kept on disk here".to_owned())));
+        };
+        let ledger = house.ledger.clone();
+        let accepted = async move { triggers::accept(&ledger, &name, request, Clock::wall()).await };
+        ctx.spawn(accepted.into_actor(self).map(move |accepted, this, ctx| match accepted {
+            Ok(request) => this.admit(request, reply, true, ctx),
+            Err(error) => this.answers.answer(reply, Err((503, format!("not accepted: failed to {error}")))),
         }));
     }
 }

@@ -1,13 +1,17 @@
 //! The schedule: one timer for all agents. What is due goes to the queue as one batch, and only then the next times
-//! are looked for, in pieces.
+//! are looked for, in pieces. What was missed while nothing ran goes there one by one.
+
+mod catching_up;
 
 use std::rc::Rc;
 
 use actix::prelude::*;
+use werkpilot_core::catch_up::Turn;
 use werkpilot_core::event::Event;
 use werkpilot_core::ids::AgentIndex;
 use werkpilot_core::schedule::Schedule;
 use werkpilot_core::spec::AgentSpec;
+use werkpilot_core::time::Moment;
 use werkpilot_core::timetable::{ClockStep, DueKind, Entry, Timer, seed_of};
 
 use werkpilot_process::PreciseTimer;
@@ -34,12 +38,24 @@ pub struct UnscheduleAgents(pub Vec<AgentIndex>);
 #[rtype(result = "()")]
 pub struct StopSchedule;
 
+/// The execution of a scheduled time has its end.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ScheduledRunEnded {
+    /// Whose.
+    pub agent: AgentIndex,
+    /// Which time, under which id.
+    pub turn: Turn,
+}
+
 /// The actor of the timetable.
 pub struct ScheduleActor {
     house: Rc<House>,
     alarm: SpawnHandle,
     timer: Option<Rc<PreciseTimer>>,
     stopped: bool,
+    mustered: Moment,
+    missing: Vec<(AgentIndex, Turn)>,
     _notice: ExitNotice,
 }
 
@@ -51,6 +67,8 @@ impl ScheduleActor {
             alarm: SpawnHandle::default(),
             timer: PreciseTimer::new().ok().map(Rc::new),
             stopped: false,
+            mustered: Moment::ZERO,
+            missing: Vec::new(),
             _notice: notice,
         }
     }
@@ -62,15 +80,20 @@ impl ScheduleActor {
         let now = self.house.now();
         let mut due = Vec::new();
         let sweep = self.house.timetable.borrow_mut().take_due(now, &mut due);
+        let any = !due.is_empty();
+        self.muster(now.steady);
+        let runs = self.hand_over(&mut due, sweep.step, now);
         if let Some(seconds) = stepped_by(sweep.step) {
             let misfired = u32::try_from(sweep.misfired.len()).unwrap_or(u32::MAX);
             self.house.emit(Event::ClockStepped { seconds, misfired });
         }
-        if due.is_empty() {
-            self.arm(ctx);
-        } else {
-            self.house.posts.queue.tell(AdmitDue(due));
+        if !due.is_empty() {
+            self.house.posts.queue.tell(AdmitDue { due, runs });
+        }
+        if any {
             self.reschedule_later(ctx);
+        } else {
+            self.arm(ctx);
         }
     }
 
@@ -154,6 +177,7 @@ impl Handler<ScheduleAgents> for ScheduleActor {
         for agent in agents {
             let Some(slot) = directory.get(agent) else { continue };
             let entries = timers(&slot.spec);
+            self.follow(agent, &slot.spec, &entries, now, ctx);
             let mut timetable = house.timetable.borrow_mut();
             for kind in [DueKind::Schedule, DueKind::Every] {
                 let kept = entries.iter().any(|entry| {
@@ -177,8 +201,10 @@ impl Handler<ScheduleAgents> for ScheduleActor {
 impl Handler<UnscheduleAgents> for ScheduleActor {
     type Result = ();
     fn handle(&mut self, UnscheduleAgents(agents): UnscheduleAgents, ctx: &mut Self::Context) {
+        let now = self.house.now();
         for agent in agents {
             self.house.timetable.borrow_mut().remove(agent);
+            self.keep(self.house.positions.borrow_mut().unfollow(agent, now.wall));
         }
         self.arm(ctx);
     }
@@ -189,5 +215,13 @@ impl Handler<StopSchedule> for ScheduleActor {
     fn handle(&mut self, _: StopSchedule, ctx: &mut Self::Context) {
         self.stopped = true;
         ctx.cancel_future(self.alarm);
+    }
+}
+
+impl Handler<ScheduledRunEnded> for ScheduleActor {
+    type Result = ();
+    fn handle(&mut self, ScheduledRunEnded { agent, turn }: ScheduledRunEnded, _: &mut Self::Context) {
+        let next = self.house.positions.borrow_mut().ended(agent, turn, self.house.now().wall);
+        self.go_on(agent, next);
     }
 }

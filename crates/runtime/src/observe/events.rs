@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use werkpilot_core::event::{Event, Recorded, Weight};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::reason::Reason;
+use werkpilot_core::trigger::Trigger;
 use werkpilot_store::Change;
 use werkpilot_store::row::event::EventRow;
 use werkpilot_store::row::execution::ExecutionRow;
@@ -20,6 +21,7 @@ use crate::bus::BusSide;
 use crate::bus::executions::RunEnded;
 use crate::bus::link::{AgentChanged, FleetChanged, Observed};
 use crate::house::House;
+use crate::observe::dead_letters::ReplayEnded;
 use crate::state::facts::row_of;
 use crate::supervision::ExitNotice;
 use crate::view::LastRun;
@@ -154,6 +156,7 @@ impl EventLog {
                 let _ = waiter.send(recorded.clone());
             }
         }
+        self.tell_desk(&recorded.event);
         if self.house.bus.is_some() {
             self.pass_on(&recorded);
         }
@@ -165,6 +168,15 @@ impl EventLog {
             self.pending.push(Change::AddEvent(Box::new(row_of(&recorded))));
         }
         book.take(recorded);
+    }
+
+    /// To the dead-letter desk: how a replay ended.
+    fn tell_desk(&self, event: &Event) {
+        if let Event::ExecutionEnded { run, end, trigger: Trigger::Replay { dead_letter }, exit, reason, .. } = event {
+            let (letter, run, end, exit) = (*dead_letter, *run, *end, exit.clone());
+            let by_shutdown = matches!(reason, Some(Reason::ShuttingDown));
+            self.house.posts.dead_letters.tell(ReplayEnded { letter, run, end, exit, by_shutdown });
+        }
     }
 
     /// To the bus: what listeners want to hear, and what changes its answers.

@@ -15,6 +15,7 @@ use werkpilot_core::probes::{Liveness, LivenessVerdict, ProbePlan, ProbeResult};
 use werkpilot_core::spec::{AgentSpec, Health, Probe, ReadyCheck};
 use werkpilot_process::probe;
 
+use crate::agents::kept;
 use crate::bus::PingService;
 use crate::hands::host_key;
 use crate::house::House;
@@ -320,6 +321,7 @@ impl Handler<Probed> for Prober {
             if let Some(slot) = self.house.directory.borrow_mut().get_mut(process.agent) {
                 slot.last_health_check = Some((crate::clock::Clock::wall(), result));
             }
+            kept::health_checked(&self.house, process.agent);
             match verdict {
                 LivenessVerdict::Unchanged => {}
                 LivenessVerdict::TurnedUnhealthy(reason) => {

@@ -20,7 +20,7 @@ use crate::supervision::ExitNotice;
 /// How often the disk's health is looked at: two atomics and a lock that nobody holds for long.
 const LOOK: Duration = Duration::from_millis(200);
 /// The first pruning: when the boot's rush is over.
-const FIRST_PRUNING: Duration = Duration::from_secs(20);
+const FIRST_PRUNING: Duration = Duration::from_secs(5);
 /// Between two prunings.
 const PRUNING: Duration = Duration::from_hours(1);
 /// Between two steps of one: a step takes some 5 ms of the writer's time.
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn history_and_events_go_by_the_same_age() {
         let mut settings = Settings::default();
-        settings.history.keep = Duration::from_secs(60);
+        settings.history.keep = Duration::from_mins(1);
         let retention = retention(&settings, Timestamp::from_secs(100));
         assert_eq!(retention.executions_before, Some(Timestamp::from_secs(40)));
         assert_eq!(retention.events_before, Some(Timestamp::from_secs(40)));

@@ -59,7 +59,9 @@ pub struct HistoryQuery {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     /// There is no such end.
-    #[error("{0} is no end of an execution; there are succeeded, failed, timed_out, skipped, refused, cancelled, interrupted and lost")]
+    #[error(
+        "{0} is no end of an execution; there are succeeded, failed, timed_out, skipped, refused, cancelled, interrupted and lost"
+    )]
     UnknownEnd(String),
     /// There is no such trigger.
     #[error("{0} is no kind of trigger; there are schedule, every, subject, after, startup, manual and replay")]
@@ -77,7 +79,8 @@ impl HistoryQuery {
     pub fn filter(&self) -> Result<HistoryFilter, QueryError> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let words = given(&self.state).unwrap_or_default();
-        let ends = words.split(',').map(str::trim).filter(|word| !word.is_empty()).map(end).collect::<Result<_, _>>()?;
+        let ends =
+            words.split(',').map(str::trim).filter(|word| !word.is_empty()).map(end).collect::<Result<_, _>>()?;
         let trigger = given(&self.trigger);
         if let Some(kind) = trigger.as_ref().filter(|kind| !KINDS.contains(&kind.as_str())) {
             return Err(QueryError::UnknownTrigger(kind.clone()));
@@ -100,9 +103,9 @@ fn end(word: &str) -> Result<End, QueryError> {
 }
 
 fn cursor(text: String) -> Result<HistoryCursor, QueryError> {
-    let parsed = text.split_once('-').and_then(|(ended, id)| {
-        Some(HistoryCursor { ended_ms: ended.parse().ok()?, id: id.parse().ok()? })
-    });
+    let parsed = text
+        .split_once('-')
+        .and_then(|(ended, id)| Some(HistoryCursor { ended_ms: ended.parse().ok()?, id: id.parse().ok()? }));
     parsed.ok_or(QueryError::BadCursor(text))
 }
 
@@ -208,7 +211,8 @@ impl ExecutionView {
 
     /// From the fact of its end, which may be ahead of the disk by a moment.
     pub(crate) fn of_end(recorded: &Recorded) -> Option<Self> {
-        let Event::ExecutionEnded { agent, run, end, trigger, attempts, duration, waited, exit, reason } = &recorded.event
+        let Event::ExecutionEnded { agent, run, end, trigger, attempts, duration, waited, exit, reason } =
+            &recorded.event
         else {
             return None;
         };
@@ -246,6 +250,26 @@ impl ExecutionView {
             attempt_list: None,
             log: None,
         }
+    }
+
+    /// Its end as the event would tell it, but for the number, which is not known any more.
+    pub fn as_end(&self) -> Value {
+        serde_json::json!({
+            "seq": null,
+            "time": self.ended_at,
+            "type": format!("execution.{}", self.state),
+            "data": {
+                "agent": self.agent,
+                "run": self.run_id,
+                "end": self.state,
+                "trigger": self.trigger,
+                "attempts": self.attempts,
+                "duration_ms": self.duration_ms,
+                "waited_ms": self.waited_ms,
+                "exit": self.exit,
+                "reason": self.cause,
+            },
+        })
     }
 
     /// Whether it has its end.

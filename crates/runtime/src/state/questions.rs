@@ -94,6 +94,20 @@ impl Handle {
         known.ok_or(ControlError::ForgottenRun(run))
     }
 
+    /// An execution that had ended before anybody here could remember it. `None`: it is live, its end is remembered, or
+    /// both are about to be.
+    ///
+    /// # Errors
+    /// [`ControlError`]: it is not known, or nobody answers.
+    pub async fn ended_before(&self, run: RunId) -> Result<Option<ExecutionView>, ControlError> {
+        if self.consult(move |house| live(house, run).is_some() || ended(house, run).is_some()).await? {
+            return Ok(None);
+        }
+        let row = kept(self.ledger().read(move |reader| reader.execution(run)).await)?.flatten();
+        let view = row.map(ExecutionView::from).ok_or(ControlError::ForgottenRun(run))?;
+        Ok(Some(view).filter(ExecutionView::has_ended))
+    }
+
     /// The last lines that an execution wrote, oldest first, and whose it is.
     ///
     /// # Errors
@@ -125,14 +139,7 @@ pub fn why(view: ExecutionView, facts: Vec<Told>) -> Why {
     let mut because: Vec<String> = view.reason.into_iter().collect();
     because.push(format!("it was triggered by {}", view.trigger));
     let facts = facts.into_iter().map(|told| Fact { at: told.time, topic: told.topic, text: told.message });
-    Why {
-        agent: view.agent,
-        run_id: Some(view.run_id),
-        state: view.state,
-        because,
-        next: None,
-        facts: facts.collect(),
-    }
+    Why { agent: view.agent, run_id: Some(view.run_id), state: view.state, because, next: None, facts: facts.collect() }
 }
 
 fn live(house: &House, run: RunId) -> Option<(AgentName, werkpilot_core::dispatcher::Live)> {

@@ -7,14 +7,14 @@ use werkpilot_store::row::agent::{AgentState, SchedulePosition};
 use werkpilot_store::row::event::EventRow;
 use werkpilot_store::row::execution::ExecutionRow;
 use werkpilot_store::row::figures::{AgentSamples, DigestRow};
-use werkpilot_store::row::letter::LetterRow;
+use werkpilot_core::dead_letters::DeadLetter;
 use werkpilot_store::row::trigger::TriggerRow;
 use werkpilot_store::{Reader, StoreError};
 
 /// Facts that are taken back into memory for `events` and `why`.
 const EVENTS: usize = 1_000;
 
-/// What was left behind. All of it is small, but for the letters with their payloads.
+/// What was left behind. All of it is small.
 #[derive(Debug, Default)]
 pub struct Restored {
     /// States of agents.
@@ -37,8 +37,8 @@ pub struct Restored {
     pub newest_event: u64,
     /// The last execution of each agent that ended.
     pub last_ends: Vec<ExecutionRow>,
-    /// Dead letters, oldest first.
-    pub letters: Vec<LetterRow>,
+    /// Dead letters without their payloads, oldest first.
+    pub letters: Vec<DeadLetter>,
     /// The number of the newest dead letter.
     pub newest_letter: u64,
     /// Dead letters that gave way to newer ones, ever.
@@ -76,12 +76,17 @@ impl Restored {
     }
 }
 
-fn letters(reader: &Reader) -> Result<Vec<LetterRow>, StoreError> {
+fn letters(reader: &Reader) -> Result<Vec<DeadLetter>, StoreError> {
     let mut all = Vec::new();
     let mut filter = werkpilot_store::reader::LetterFilter { oldest_first: true, limit: PAGE, ..Default::default() };
     loop {
         let page = reader.letters(&filter)?;
-        all.extend(page.rows);
+        for row in page.rows {
+            let letter = row.letter().map_err(|error| StoreError::Damaged {
+                what: format!("dead letter {}: {error}", row.id).into(),
+            })?;
+            all.push(letter);
+        }
         filter.after = page.next;
         if filter.after.is_none() {
             return Ok(all);
@@ -89,5 +94,5 @@ fn letters(reader: &Reader) -> Result<Vec<LetterRow>, StoreError> {
     }
 }
 
-/// Letters that are read at a time.
-const PAGE: usize = 1_000;
+/// Letters that are read at a time, with payloads of up to a megabyte each.
+const PAGE: usize = 100;

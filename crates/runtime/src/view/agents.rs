@@ -9,6 +9,7 @@ use werkpilot_core::reason::UnhealthyDependency;
 use werkpilot_core::spec::AgentSpec;
 use werkpilot_core::status::Status;
 use werkpilot_core::time::{Clocks, Timestamp, as_ms, human};
+use werkpilot_store::row::execution::{ExecutionRow, ExecutionState};
 
 use super::{RequestTimes, Times};
 use crate::directory::Slot;
@@ -48,7 +49,7 @@ pub struct AgentView {
     pub pids: Vec<i32>,
     /// Seconds since its oldest process was started.
     pub uptime_seconds: Option<f64>,
-    /// Automatic restarts and retries since boot.
+    /// Automatic restarts and retries, ever.
     pub restarts: u64,
     /// Bytes of its process trees.
     pub memory_bytes: Option<u64>,
@@ -191,7 +192,7 @@ fn agent_view(house: &House, index: AgentIndex, slot: &Slot, now: Clocks) -> Age
         last_run: last,
         pids: slot.processes.iter().filter_map(|process| process.pid).collect(),
         uptime_seconds: since.map(|since| now.wall.since(since).as_secs_f64()),
-        restarts: slot.restarts,
+        restarts: slot.figures.restarts,
         memory_bytes: house.memory.borrow().agents.get(&index).copied(),
         times: house.samples.borrow().of(index).map(Times::from).unwrap_or_default(),
         score: None,

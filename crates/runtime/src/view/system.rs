@@ -106,7 +106,7 @@ impl StoreView {
 
 fn store(house: &House) -> StoreView {
     let Some(writer) = house.ledger.writer() else { return StoreView { state: "none", ..StoreView::default() } };
-    let stats = writer.stats();
+    let done = writer.stats();
     let (state, since, reason) = match writer.health() {
         _ if writer.is_gone() => ("gone", None, Some("its writer is being started again".to_owned())),
         Health::Healthy => ("ok", None, None),
@@ -116,13 +116,13 @@ fn store(house: &House) -> StoreView {
         state,
         since,
         reason,
-        commits: stats.commits,
-        batches: stats.batches,
-        changes: stats.changes,
-        conflicts: stats.conflicts,
-        refused: stats.refused,
-        dropped: stats.dropped,
-        waiting: stats.waiting,
+        commits: done.commits,
+        batches: done.batches,
+        changes: done.changes,
+        conflicts: done.conflicts,
+        refused: done.refused,
+        dropped: done.dropped,
+        waiting: done.waiting,
     }
 }
 

@@ -2,23 +2,28 @@
 //!
 //! Invariant: whatever the dispatcher answers is carried out in the same turn, in its order.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use actix::prelude::*;
 use werkpilot_core::agent::Event as ToAgent;
+use werkpilot_core::catch_up::Turn;
 use werkpilot_core::dead_letters::DeadLetterDraft;
-use werkpilot_core::dispatcher::{Action, Admission, AgentProfile, Dispatcher, Ended, Event, Request};
-use werkpilot_core::ids::AgentIndex;
+use werkpilot_core::dispatcher::{Action, Admission, AgentProfile, Dispatcher, Ended, Event, Finished, Request};
+use werkpilot_core::ids::{AgentIndex, RunId};
+use werkpilot_core::reason::Reason;
 use werkpilot_core::settings::QueueSettings;
 use werkpilot_core::time::{Clocks, Moment};
 use werkpilot_core::timetable::{Due, DueKind};
 use werkpilot_core::trigger::Trigger;
 
+use crate::agents::kept::Outcome;
 use crate::alarm::{Alarm, Alarmed};
 use crate::clock::Clock;
 use crate::house::{House, ScheduleLag};
+use crate::intake::schedule::ScheduledRunEnded;
 use crate::observe::dead_letters::KeepDeadLetter;
-use crate::observe::percentiles::RecordSuccess;
+use crate::observe::percentiles::{RecordSuccess, RestartsTaken};
 use crate::supervision::ExitNotice;
 
 /// Decides on a request for an execution.
@@ -34,7 +39,12 @@ pub struct AdmitBatch(pub Vec<Request>);
 /// Decides on all that the schedule found due at once.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct AdmitDue(pub Vec<Due>);
+pub struct AdmitDue {
+    /// In order.
+    pub due: Vec<Due>,
+    /// The ids of those by schedule that catch up.
+    pub runs: BTreeMap<AgentIndex, RunId>,
+}
 
 /// Something happened that the dispatcher has to know.
 #[derive(Debug, Message)]
@@ -51,6 +61,11 @@ pub struct TellAll(pub Vec<Event>);
 #[rtype(result = "()")]
 pub struct Define(pub Vec<(AgentIndex, AgentProfile)>);
 
+/// What the last ends of jobs left behind before the orchestrator was restarted.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Remember(pub Vec<(AgentIndex, Outcome)>);
+
 /// Takes agents out.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -66,13 +81,16 @@ pub struct QueueActor {
     house: Rc<House>,
     alarm: Alarm,
     actions: Vec<Action>,
+    /// Automatic restarts that are kept, or on their way to be.
+    restarts_told: u64,
     _notice: ExitNotice,
 }
 
 impl QueueActor {
     /// An actor for the house's dispatcher.
     pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
-        Self { house, alarm: Alarm::default(), actions: Vec::new(), _notice: notice }
+        let restarts_told = house.dispatcher.borrow().restarts_taken();
+        Self { house, alarm: Alarm::default(), actions: Vec::new(), restarts_told, _notice: notice }
     }
 
     /// The one path from an event to its effects.
@@ -88,6 +106,11 @@ impl QueueActor {
             let answer = decide(&mut dispatcher, now, &mut actions);
             (answer, dispatcher.next_deadline(now.steady))
         };
+        let taken = self.house.dispatcher.borrow().restarts_taken();
+        if taken != self.restarts_told {
+            let count = taken - std::mem::replace(&mut self.restarts_told, taken);
+            self.house.posts.percentiles.tell(RestartsTaken { count, at: now.wall });
+        }
         self.perform_all(&mut actions);
         self.actions = actions;
         self.arm(deadline, ctx);
@@ -106,6 +129,7 @@ impl QueueActor {
                     }
                 }
                 Action::Keep(finished) => {
+                    self.tell_schedule(&finished);
                     let own = letter.take_if(|letter| letter.run == finished.run);
                     let changes = self.house.executions.end(*finished);
                     match own {
@@ -118,6 +142,23 @@ impl QueueActor {
         }
         if let Some(draft) = letter {
             keep(draft, Vec::new());
+        }
+    }
+
+    /// The schedule keeps how far agents are that catch up. What was only in the way of a shutdown has not been run: it is
+    /// caught up with after the next start.
+    fn tell_schedule(&self, finished: &Finished) {
+        let Some(scheduled_for) = finished.scheduled_for.filter(|_| finished.trigger == Trigger::Schedule) else {
+            return;
+        };
+        let positions = self.house.positions.borrow();
+        if positions.is_empty() || !finished.started && matches!(finished.reason, Some(Reason::ShuttingDown)) {
+            return;
+        }
+        let turn = Turn { scheduled_for, run: finished.run };
+        let agent = self.house.directory.borrow().find(finished.agent.as_str());
+        if let Some(agent) = agent.filter(|agent| positions.waits_for(*agent, turn)) {
+            self.house.posts.schedule.tell(ScheduledRunEnded { agent, turn });
         }
     }
 
@@ -190,11 +231,11 @@ impl Handler<AdmitBatch> for QueueActor {
 
 impl Handler<AdmitDue> for QueueActor {
     type Result = ();
-    fn handle(&mut self, AdmitDue(due): AdmitDue, ctx: &mut Self::Context) {
+    fn handle(&mut self, AdmitDue { due, runs }: AdmitDue, ctx: &mut Self::Context) {
         let entries = u32::try_from(due.len()).unwrap_or(u32::MAX);
         let last = due.last().map(|due| due.scheduled_for);
         let lag = self.drive(ctx, |dispatcher, now, out| {
-            dispatcher.admit_batch(due.into_iter().map(request), now, out);
+            dispatcher.admit_batch(due.into_iter().map(|due| request(due, &runs)), now, out);
             last.map(Clock::wall_since)
         });
         self.house.schedule_lag.set(lag.map(|lag| ScheduleLag { entries, lag }));
@@ -238,6 +279,17 @@ impl Handler<Define> for QueueActor {
     }
 }
 
+impl Handler<Remember> for QueueActor {
+    type Result = ();
+    fn handle(&mut self, Remember(outcomes): Remember, ctx: &mut Self::Context) {
+        self.drive(ctx, |dispatcher, now, _| {
+            for (agent, Outcome { status, error }) in outcomes {
+                dispatcher.restore_outcome(agent, status, error, now);
+            }
+        });
+    }
+}
+
 impl Handler<Undefine> for QueueActor {
     type Result = ();
     fn handle(&mut self, Undefine(agents): Undefine, ctx: &mut Self::Context) {
@@ -249,12 +301,12 @@ impl Handler<Undefine> for QueueActor {
     }
 }
 
-fn request(due: Due) -> Request {
-    let trigger = match due.trigger {
-        DueKind::Schedule => Trigger::Schedule,
-        DueKind::Every => Trigger::Every,
+fn request(due: Due, runs: &BTreeMap<AgentIndex, RunId>) -> Request {
+    let (trigger, run) = match due.trigger {
+        DueKind::Schedule => (Trigger::Schedule, runs.get(&due.agent).copied()),
+        DueKind::Every => (Trigger::Every, None),
     };
-    Request { scheduled_for: Some(due.scheduled_for), ..Request::new(due.agent, trigger) }
+    Request { scheduled_for: Some(due.scheduled_for), run, ..Request::new(due.agent, trigger) }
 }
 
 /// The number of workers: as configured, else twice the cores, since an execution mostly waits for its program.

@@ -12,6 +12,7 @@ use serde_json::json;
 use werkpilot_core::dispatcher::Admission;
 use werkpilot_core::ids::RunId;
 use werkpilot_core::reason::Reason;
+use werkpilot_runtime::state::ExecutionView;
 use werkpilot_runtime::{ControlError, RunRequest};
 
 use super::{by, message};
@@ -22,7 +23,7 @@ use crate::server::Shared;
 /// Bytes of an execution's payload at most; as much as a message on the bus may have.
 const MAX_PAYLOAD: usize = 1 << 20;
 /// A body with such a payload: base64 adds a third, and text of many quotes or line ends doubles.
-const MAX_BODY: usize = 2 * MAX_PAYLOAD + body::LIMIT;
+pub(super) const MAX_BODY: usize = 2 * MAX_PAYLOAD + body::LIMIT;
 /// Between the end of an execution and its entry in the event book lie a few messages.
 const SETTLING: Duration = Duration::from_millis(100);
 
@@ -37,19 +38,24 @@ struct Wish {
 
 impl Wish {
     fn payload(&mut self) -> Result<Option<Vec<u8>>, Problem> {
-        let payload = match (self.payload.take(), self.payload_base64.take()) {
-            (Some(_), Some(_)) => return Err(Problem::bad_request("give payload or payloadBase64, not both")),
-            (text, None) => text.map(String::into_bytes),
-            (None, Some(text)) => {
-                let bytes = STANDARD.decode(text);
-                Some(bytes.map_err(|error| Problem::bad_request(format!("payloadBase64 is no base64: {error}")))?)
-            }
-        };
-        if payload.as_ref().is_some_and(|payload| payload.len() > MAX_PAYLOAD) {
-            return Err(body::too_large(MAX_PAYLOAD));
-        }
-        Ok(payload)
+        payload_of(self.payload.take(), self.payload_base64.take())
     }
+}
+
+/// A payload as text or as base64.
+pub(super) fn payload_of(text: Option<String>, base64: Option<String>) -> Result<Option<Vec<u8>>, Problem> {
+    let payload = match (text, base64) {
+        (Some(_), Some(_)) => return Err(Problem::bad_request("give payload or payloadBase64, not both")),
+        (text, None) => text.map(String::into_bytes),
+        (None, Some(text)) => {
+            let bytes = STANDARD.decode(text);
+            Some(bytes.map_err(|error| Problem::bad_request(format!("payloadBase64 is no base64: {error}")))?)
+        }
+    };
+    if payload.as_ref().is_some_and(|payload| payload.len() > MAX_PAYLOAD) {
+        return Err(body::too_large(MAX_PAYLOAD));
+    }
+    Ok(payload)
 }
 
 /// Runs a job by hand.
@@ -91,24 +97,24 @@ pub(crate) async fn wait(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     shared.places.wait(&request)?;
-    known(&shared, *run).await?;
+    if let Some(ended) = ended_before(&shared, *run).await? {
+        return Ok(HttpResponse::Ok().json(ended.as_end()));
+    }
     tokio::select! {
         ended = shared.handle.wait(*run) => Ok(HttpResponse::Ok().json(ended?)),
         () = shared.stopped() => Err(Problem::stopping()),
     }
 }
 
-/// Nobody waits for ever for what never was.
-async fn known(shared: &Shared, run: RunId) -> Result<(), Problem> {
-    let subject = run.to_string();
-    if let Err(ControlError::UnknownSubject { .. }) = shared.handle.why(&subject).await {
-        tokio::time::sleep(SETTLING).await;
-        if let Err(ControlError::UnknownSubject { .. }) = shared.handle.why(&subject).await {
-            let text = format!("there is no live or remembered execution {run}");
-            return Err(Problem::new(StatusCode::NOT_FOUND, text));
+/// Nobody waits for ever for what never was, or what ended in the life of an earlier orchestrator.
+async fn ended_before(shared: &Shared, run: RunId) -> Result<Option<ExecutionView>, Problem> {
+    match shared.handle.ended_before(run).await {
+        Err(ControlError::ForgottenRun(_)) => {
+            tokio::time::sleep(SETTLING).await;
+            Ok(shared.handle.ended_before(run).await?)
         }
+        answer => Ok(answer?),
     }
-    Ok(())
 }
 
 /// Ends an execution.

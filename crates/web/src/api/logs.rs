@@ -23,6 +23,9 @@ const LAST_LOOK: Duration = Duration::from_millis(40);
 /// How often a follower's log is looked at: well under what people notice, and cheap, as nothing is read but a length.
 const INTERVAL: Duration = Duration::from_millis(250);
 
+/// A JSON object per line.
+pub(crate) const CONTENT_TYPE: &str = "application/x-ndjson";
+
 /// What is wanted.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -30,6 +33,13 @@ pub(crate) struct Wish {
     lines: Option<usize>,
     run: Option<RunId>,
     follow: bool,
+}
+
+impl Wish {
+    /// How many of the last lines.
+    pub(crate) fn lines(&self) -> usize {
+        self.lines.unwrap_or(LINES).min(MAX_LINES)
+    }
 }
 
 /// A line as programs read it.
@@ -56,11 +66,10 @@ pub(crate) async fn show(
     if wish.follow {
         shared.places.wait(&request)?;
     }
-    let lines = wish.lines.unwrap_or(LINES).min(MAX_LINES);
-    let query = LogQuery { agent: agent.clone(), run: wish.run, lines };
+    let query = LogQuery { agent: agent.clone(), run: wish.run, lines: wish.lines() };
     let (lines, position) = shared.handle.log_tail(query).await?;
     let mut answer = HttpResponse::Ok();
-    answer.content_type("application/x-ndjson");
+    answer.content_type(CONTENT_TYPE);
     if !wish.follow {
         return Ok(answer.body(render(&lines)));
     }
@@ -81,7 +90,8 @@ pub(crate) async fn show(
     Ok(answer.streaming(body))
 }
 
-fn render(lines: &[LogLine]) -> Bytes {
+/// The lines as they are sent.
+pub(crate) fn render(lines: &[LogLine]) -> Bytes {
     let mut out = Vec::with_capacity(lines.len() * 128);
     for line in lines {
         let stream = match line.stream {

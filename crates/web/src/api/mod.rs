@@ -7,6 +7,7 @@ pub(crate) mod dead_letters;
 pub(crate) mod events;
 pub(crate) mod executions;
 pub(crate) mod graph;
+pub(crate) mod history;
 pub(crate) mod logs;
 pub(crate) mod queue;
 pub(crate) mod schedule;

@@ -1,46 +1,20 @@
 //! `werkpilot dlq`: the dead letters, what failed for good.
 
+mod acts;
+mod args;
+
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use clap::Subcommand;
 use serde::Deserialize;
 use serde_json::Value;
 use werkpilot_core::time::{Timestamp, human};
 
+pub use self::args::Command;
 use super::{Context, from_ms, now, relative};
 use crate::client::parse;
 use crate::failure::Failure;
 use crate::output::{Output, bytes, count, printable};
-
-/// Show the dead letters: what failed for good.
-///
-/// A dead letter is an execution whose last attempt failed, with all that is needed to understand it.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// List the dead letters.
-    ///
-    /// The newest is the last one. Errors that came several times are shown once more, with their number.
-    #[command(after_long_help = "Examples:\n  werkpilot dlq list\n  werkpilot dlq list --agent agent-sales")]
-    List {
-        /// Only those of this agent.
-        #[arg(long, value_name = "NAME")]
-        agent: Option<String>,
-        /// Only those with this error signature.
-        #[arg(long, value_name = "TEXT")]
-        signature: Option<String>,
-    },
-    /// Show a dead letter with everything that is known of it.
-    ///
-    /// That is every attempt, the payload, the dependencies, and the end of its log.
-    #[command(
-        after_long_help = "Examples:\n  werkpilot dlq show 7\n  werkpilot dlq show 7 --json | jq -r .executionData.payload"
-    )]
-    Show {
-        /// Its number.
-        id: u64,
-    },
-}
 
 /// What the client reads of the list.
 #[derive(Debug, Deserialize)]
@@ -51,12 +25,23 @@ struct List {
     groups: Vec<Group>,
     total: u64,
     evicted: u64,
+    #[serde(default)]
+    matching: usize,
+    #[serde(default)]
+    next: Option<u64>,
+    #[serde(default)]
+    waiting_for_disk: usize,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Group {
     signature: String,
     count: u32,
+    #[serde(default)]
+    last_seen: Option<Timestamp>,
+    #[serde(default)]
+    agents: Vec<String>,
 }
 
 /// What the client reads of a letter.
@@ -72,18 +57,38 @@ struct Letter {
     timestamp: Timestamp,
     restart_count: u32,
     #[serde(default)]
+    state: String,
+    #[serde(default)]
+    replays: u32,
+    #[serde(default)]
+    kills: u32,
+    #[serde(default)]
+    replay_run: Option<String>,
+    #[serde(default)]
+    waits_for: Option<String>,
+    #[serde(default)]
+    origin: Option<u64>,
+    #[serde(default)]
     execution_data: Value,
 }
 
 /// `werkpilot dlq`.
 pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Failure> {
     match command {
-        Command::List { agent, signature } => {
-            let query = [("agent", agent), ("signature", signature)];
-            let query: Vec<_> = query.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
-            let answer = context.online(async |client| client.get(&["api", "v1", "dead-letters"], &query).await)?;
+        Command::List { filter, limit, before } => {
+            let mut query = filter.parts();
+            query.push(("limit", limit.to_string()));
+            query.extend(before.map(|before| ("before", before.to_string())));
+            let answer = letters(&query, context)?;
             let list: List = parse(answer.clone())?;
             context.show(&answer, || list_text(&list, now(), context.out))
+        }
+        Command::Groups { filter } => {
+            let mut query = filter.parts();
+            query.push(("limit", "1".to_owned()));
+            let answer = letters(&query, context)?;
+            let list: List = parse(answer.clone())?;
+            context.show(&answer["groups"], || groups_text(&list, now(), context.out))
         }
         Command::Show { id } => {
             let id = id.to_string();
@@ -91,12 +96,35 @@ pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Failure> {
             let letter: Letter = parse(answer.clone())?;
             context.show(&answer, || letter_text(&letter))
         }
+        Command::Replay(args) => acts::replay(args, context),
+        Command::Replays { replay, cancel } => acts::replays(*replay, *cancel, context),
+        Command::Edit { id, payload, replay, .. } => acts::edit(*id, payload.as_deref(), *replay, context),
+        Command::Discard { ids, filter, all, dry_run } => acts::discard(ids, filter, *all, *dry_run, context),
     }
+}
+
+fn letters(query: &[(&str, String)], context: &Context) -> Result<Value, Failure> {
+    context.online(async |client| client.get(&["api", "v1", "dead-letters"], query).await)
+}
+
+fn groups_text(list: &List, now: Timestamp, out: Output) -> String {
+    if list.groups.is_empty() {
+        return "no dead letters\n".to_owned();
+    }
+    let rows = list.groups.iter().map(|group| {
+        let last = group.last_seen.map(|at| relative(at, now)).unwrap_or_default();
+        vec![group.count.to_string(), last, group.agents.join(", "), group.signature.clone()]
+    });
+    out.table(&["times", "last", "agents", "error"], rows)
 }
 
 fn list_text(list: &List, now: Timestamp, out: Output) -> String {
     let evicted = if list.evicted > 0 { format!(", {} had to make room", list.evicted) } else { String::new() };
-    let head = format!("{} ({} since the start{evicted})\n", count(list.dead_letters.len(), "dead letter"), list.total);
+    let matching = list.matching.max(list.dead_letters.len());
+    let mut head = format!("{} ({} ever{evicted})\n", count(matching, "dead letter"), list.total);
+    if list.waiting_for_disk > 0 {
+        let _ = writeln!(head, "{} more: the disk does not take them now", list.waiting_for_disk);
+    }
     if list.dead_letters.is_empty() {
         return head;
     }
@@ -107,16 +135,30 @@ fn list_text(list: &List, now: Timestamp, out: Output) -> String {
             letter.agent_name.clone(),
             relative(letter.timestamp, now),
             attempts,
+            state(letter),
             letter.error.clone(),
         ]
     });
-    let mut text = format!("{head}\n{}", out.table(&["id", "agent", "when", "failed", "error"], rows));
+    let mut text = format!("{head}\n{}", out.table(&["id", "agent", "when", "failed", "state", "error"], rows));
+    if let Some(next) = list.next {
+        let _ = writeln!(text, "\nolder ones: --before {next}");
+    }
     let groups: Vec<&Group> = list.groups.iter().filter(|group| group.count > 1).collect();
     if !groups.is_empty() {
         let rows = groups.iter().map(|group| vec![group.count.to_string(), group.signature.clone()]);
         let _ = write!(text, "\n{}", out.table(&["times", "the same error"], rows));
     }
     text
+}
+
+/// `open`, `open, replayed 2×`, `waiting for db`.
+fn state(letter: &Letter) -> String {
+    match (&letter.waits_for, letter.replays) {
+        (Some(agent), _) => format!("waiting for {agent}"),
+        (None, 0) => letter.state.clone(),
+        (None, _) if letter.state == "replayed" || letter.state == "replaying" => letter.state.clone(),
+        (None, times) => format!("{}, tried {times}×", letter.state),
+    }
 }
 
 fn letter_text(letter: &Letter) -> String {
@@ -132,6 +174,10 @@ fn letter_text(letter: &Letter) -> String {
     line("given up", &letter.timestamp.to_string());
     line("execution", &letter.run_id);
     line("failed", &count(letter.restart_count as usize, "attempt"));
+    line("state", &state(letter));
+    line("replay", letter.replay_run.as_deref().unwrap_or_default());
+    line("kills", &if letter.kills > 0 { letter.kills.to_string() } else { String::new() });
+    line("replay of", &letter.origin.map(|origin| format!("dead letter {origin}")).unwrap_or_default());
     line("department", &plain(&data["department"]));
     line("schedule", &plain(&data["schedule"]));
     line("trigger", &trigger(&data["trigger"]));
@@ -207,6 +253,7 @@ mod tests {
             "id": 7, "agentName": "agent-sales", "runId": "0192f0c1-2b7e-7c3a-9d55-0123456789ab",
             "error": "exited with code 3", "signature": "exited with code #",
             "timestamp": "2026-11-21T08:40:00.123Z", "restartCount": 2,
+            "state": "open", "replays": 1, "kills": 1, "replayRun": "0192f0c1-2b7e-7c3a-9d55-ba9876543210",
             "executionData": {
                 "department": "sales", "schedule": "*/5 * * * *", "lastHealthCheck": null,
                 "trigger": { "kind": "manual", "by": "cli:anna", "force": false }, "payload": "{\"day\": 1}\n",

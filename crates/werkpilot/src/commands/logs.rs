@@ -4,21 +4,28 @@ use std::process::ExitCode;
 
 use futures_util::StreamExt;
 use serde::Deserialize;
+use serde_json::json;
+use werkpilot_core::ids::RunId;
 use werkpilot_core::time::Timestamp;
+use werkpilot_process::logs;
 
 use super::Context;
+use super::history::one;
+use super::kept::unreadable;
 use crate::failure::{Code, Failure};
+use crate::find;
 use crate::output::{self, Output, printable};
 
-/// Show what an agent wrote to stdout and stderr.
+/// Show what an agent, or one of its executions, wrote to stdout and stderr.
 ///
 /// A line is its time, `O` for stdout or `E` for stderr, and the text. With --json it is an object per line.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_long_help = "Examples:\n  werkpilot logs agent-sales -f\n  werkpilot logs report --run 0192f0c1-2b7e-7c3a-9d55-0123456789ab"
+    after_long_help = "Examples:\n  werkpilot logs agent-sales -f\n  werkpilot logs 0192f0c1-2b7e-7c3a-9d55-0123456789ab"
 )]
 pub struct Args {
-    /// The agent.
+    /// The agent, or the id of an execution.
+    #[arg(value_name = "NAME|RUN")]
     name: String,
     /// Go on with what it writes from now on.
     #[arg(short, long)]
@@ -41,13 +48,23 @@ struct Line {
 
 /// `werkpilot logs`.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
+    if let Ok(run) = args.name.parse()
+        && !args.follow
+    {
+        return of_run(run, args, context);
+    }
+    // Whoever follows an execution follows its agent.
+    let (name, run) = match args.name.parse::<RunId>() {
+        Ok(run) => (one(run, context)?.agent.to_string(), Some(run.to_string())),
+        Err(_) => (args.name.clone(), args.run.clone()),
+    };
     let mut query = vec![("lines", args.lines.to_string())];
-    query.extend(args.run.clone().map(|run| ("run", run)));
+    query.extend(run.map(|run| ("run", run)));
     if args.follow {
         query.push(("follow", "true".to_owned()));
     }
     context.online(async |client| {
-        let mut body = client.follow(&["api", "v1", "agents", &args.name, "logs"], &query).await?.bytes_stream();
+        let mut body = client.follow(&["api", "v1", "agents", &name, "logs"], &query).await?.bytes_stream();
         let mut pending = Vec::new();
         while let Some(chunk) = body.next().await {
             match chunk {
@@ -55,10 +72,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
                 // While following, the end of the orchestrator is the end of the log.
                 Err(_) if args.follow => break,
                 Err(error) => {
-                    return Err(Failure::new(
-                        Code::Unavailable,
-                        format!("the log of {} was cut off: {error}", args.name),
-                    ));
+                    return Err(Failure::new(Code::Unavailable, format!("the log of {name} was cut off: {error}")));
                 }
             }
             let complete = pending.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
@@ -68,6 +82,36 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
         print(&pending, context.out)?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// What an execution wrote, also where no orchestrator runs.
+fn of_run(run: RunId, args: &Args, context: &Context) -> Result<ExitCode, Failure> {
+    let query = [("lines", args.lines.to_string())];
+    let online = async |client: &crate::client::Client| {
+        client.get_text(&["api", "v1", "executions", &run.to_string(), "logs"], &query).await
+    };
+    let logs_dir = find::state_dir(&context.options)?.join("logs");
+    let lines = context.online_or_kept(online, |reader| {
+        let execution = reader.execution(run).map_err(unreadable)?;
+        let execution = execution.ok_or_else(|| Failure::new(Code::NoInput, format!("there is no execution {run}")))?;
+        let lines = logs::read_tail(&logs_dir, &execution.agent, Some(&run), args.lines);
+        let lines = lines.map_err(|error| Failure::of(Code::Io, &error))?;
+        Ok(lines.iter().map(as_json).collect())
+    })?;
+    if lines.trim().is_empty() {
+        // On stderr: a script that reads the log gets what there is of it.
+        eprintln!(
+            "nothing that execution {run} wrote is there: it wrote nothing, or its lines made room for newer ones"
+        );
+    }
+    print(lines.as_bytes(), context.out)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// As the orchestrator sends it.
+fn as_json(line: &logs::LogLine) -> String {
+    let stream = if line.stream == logs::LogStream::Stderr { "stderr" } else { "stdout" };
+    format!("{}\n", json!({ "time": line.time, "stream": stream, "run": line.run, "text": line.text }))
 }
 
 /// Prints complete lines in one go.

@@ -106,7 +106,8 @@ async fn reason(client: &Client, run: &str) -> Option<String> {
     Some(why["because"][0].as_str()?.to_owned())
 }
 
-fn payload(argument: &str) -> Result<Vec<u8>, Failure> {
+/// Text, `@FILE` or `-`.
+pub fn payload(argument: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     match (argument, argument.strip_prefix('@')) {
         ("-", _) => std::io::stdin()
@@ -123,10 +124,17 @@ fn payload(argument: &str) -> Result<Vec<u8>, Failure> {
 }
 
 fn body(payload: Option<Vec<u8>>, force: bool) -> Value {
+    let mut body = payload_body(payload);
+    body["force"] = json!(force);
+    body
+}
+
+/// A payload as the API takes it: text, or what is no text as base64.
+pub fn payload_body(payload: Option<Vec<u8>>) -> Value {
     match payload.map(String::from_utf8) {
-        None => json!({ "force": force }),
-        Some(Ok(text)) => json!({ "payload": text, "force": force }),
-        Some(Err(bytes)) => json!({ "payloadBase64": STANDARD.encode(bytes.as_bytes()), "force": force }),
+        None => json!({}),
+        Some(Ok(text)) => json!({ "payload": text }),
+        Some(Err(bytes)) => json!({ "payloadBase64": STANDARD.encode(bytes.as_bytes()) }),
     }
 }
 

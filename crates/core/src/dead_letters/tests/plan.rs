@@ -25,7 +25,7 @@ fn ended(plan: &mut ReplayPlan, letter: u64, succeeded: bool) {
 fn letters_begin_in_order_at_the_rate() {
     let mut plan = ReplayPlan::new([3, 5, 9], pace(10.0, 0), Moment::ZERO);
     assert_eq!(begun(&mut plan, 0), [3]);
-    assert_eq!(begun(&mut plan, 99), []);
+    assert!(begun(&mut plan, 99).is_empty());
     assert_eq!(plan.next_deadline(), Some(Moment::from_millis(100)));
     assert_eq!(begun(&mut plan, 105), [5]);
     assert_eq!(begun(&mut plan, 200), [9], "a late timer does not slow it down");
@@ -39,14 +39,14 @@ fn letters_begin_in_order_at_the_rate() {
 #[test]
 fn it_stops_at_the_first_so_many_failures_and_never_has_more() {
     let mut plan = ReplayPlan::new(1..=10, pace(10_000.0, 2), Moment::ZERO);
-    assert_eq!(begun(&mut plan, 1_000), [1, 2], "no more than may still fail");
+    assert_eq!(begun(&mut plan, 1), [1, 2], "no more than may still fail");
     ended(&mut plan, 1, false);
-    assert_eq!(begun(&mut plan, 2_000), []);
+    assert!(begun(&mut plan, 2).is_empty());
     ended(&mut plan, 2, true);
-    assert_eq!(begun(&mut plan, 3_000), [3]);
+    assert_eq!(begun(&mut plan, 3), [3]);
     ended(&mut plan, 3, false);
     assert_eq!((plan.state(), plan.is_over()), (PlanState::Stopped, true));
-    assert_eq!(begun(&mut plan, 9_000), []);
+    assert!(begun(&mut plan, 9).is_empty());
     assert_eq!(plan.tally(), Tally { total: 10, succeeded: 1, failed: 2, left: 7, ..Tally::default() });
 }
 

@@ -194,3 +194,29 @@ fn the_events_of_a_very_large_batch_follow_in_pieces_and_none_comes_after_a_star
     assert_eq!(desk.on(Event::DeadlineReached), vec!["queued a"; 10_000 - 2 * 4_096]);
     assert_eq!(desk.deadline(), None);
 }
+
+#[test]
+fn a_missed_time_waits_where_overlap_would_skip_it_and_ends_nobody() {
+    for overlap in [Overlap::Skip, Overlap::QueueOne, Overlap::CancelPrevious] {
+        let mut desk = Desk::new(4);
+        desk.define(A, |profile| profile.overlap = overlap);
+        assert_eq!(desk.batch(&[A]), ["queued a", "start a#1"]);
+        let mut out = Vec::new();
+        let missed = || Request { waits: true, ..Request::new(AgentIndex(A), Trigger::Schedule) };
+        for _ in 0..2 {
+            let answer = desk.dispatcher.admit(missed(), desk.now, &mut out);
+            assert!(matches!(answer, Admission::Accepted(_)), "{overlap:?}: {answer:?}");
+        }
+        assert!(!out.iter().any(|action| matches!(action, Action::Start(_) | Action::Cancel { .. })), "{overlap:?}");
+    }
+}
+
+#[test]
+fn a_missed_time_of_an_agent_that_is_switched_off_is_skipped() {
+    let mut desk = Desk::new(4);
+    desk.define(A, |_| ());
+    assert_eq!(desk.gate(A, closed(Status::Disabled)), [] as [&str; 0]);
+    let missed = Request { waits: true, ..Request::new(AgentIndex(A), Trigger::Schedule) };
+    let answer = desk.dispatcher.admit(missed, desk.now, &mut Vec::new());
+    assert!(matches!(answer, Admission::Skipped(..)), "{answer:?}");
+}
