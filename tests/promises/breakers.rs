@@ -11,7 +11,7 @@ fn dead_letters_in_a_row_disable_a_job_and_a_trial_that_goes_well_enables_it() {
     let opened = fleet.wait_for_event("report", "breaker.opened");
     assert_eq!(opened["reason"], json!({ "code": "too_many_dead_letters", "count": 2 }));
     assert_eq!(opened["cooldown_ms"], 2_000.0);
-    assert_eq!(fleet.events_of("report", "dlq.added").len(), 2);
+    wait_until("two dead letters", || fleet.events_of("report", "dlq.added").len() == 2);
     fleet.wait_for_status("report", "disabled_by_failure");
     let skipped = fleet.wait_for_event("report", "agent.skipped");
     assert_eq!(skipped["reason"]["code"], "disabled", "{skipped}");
@@ -21,7 +21,7 @@ fn dead_letters_in_a_row_disable_a_job_and_a_trial_that_goes_well_enables_it() {
     wait_until("it opens again", || fleet.events_of("report", "breaker.opened").len() == 2);
     assert_eq!(fleet.events_of("report", "breaker.opened")[1]["cooldown_ms"], 4_000.0);
     assert_eq!(fleet.events_of("report", "breaker.opened")[1]["reason"], json!({ "code": "trial_failed" }));
-    assert_eq!(fleet.events_of("report", "dlq.added").len(), 3);
+    wait_until("three dead letters", || fleet.events_of("report", "dlq.added").len() == 3);
     fleet.touch("good");
     let closed = fleet.wait_for_event("report", "breaker.closed");
     assert_eq!(closed["reason"]["code"], "trial_succeeded");

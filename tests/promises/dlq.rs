@@ -1,7 +1,7 @@
 //! The dead-letter desk: letters outlive the orchestrator, are replayed once at a time, and never vanish in silence.
 
 use serde_json::{Value, json};
-use werkpilot_tests::{Werkpilot, wait_for, wait_until};
+use werkpilot_tests::{PATIENCE, Setup, Werkpilot, wait_for, wait_until};
 
 /// Fails unless a file is there; says on stdout what it got, and writes it down.
 const MENDABLE: &str = "[[agent]]\nname = \"orders\"\nkind = \"job\"\nretry = { max = 0 }\n\
@@ -41,7 +41,7 @@ fn letter(fleet: &Werkpilot, id: u64) -> Value {
 }
 
 fn wait_for_state(fleet: &Werkpilot, id: u64, state: &str) -> Value {
-    wait_for(&format!("letter {id} is {state}"), werkpilot_tests::PATIENCE, || {
+    wait_for(&format!("letter {id} is {state}"), PATIENCE, || {
         Some(letter(fleet, id)).filter(|letter| letter["state"] == state)
     })
 }
@@ -323,4 +323,55 @@ fn a_replay_of_an_agent_that_takes_nothing_is_refused_and_its_letter_stays_open(
     fleet.touch("mended");
     fleet.cli(&["dlq", "replay", "1"]).expect(0);
     wait_for_state(&fleet, 1, "replayed");
+}
+
+/// Nothing gets larger from now on, as on a full disk; or everything may again.
+fn limit_files(fleet: &Werkpilot, is_full: bool) {
+    let limit = if is_full { "0:" } else { "unlimited:" };
+    let arguments = [format!("--pid={}", fleet.pid()), format!("--fsize={limit}")];
+    let status = std::process::Command::new("prlimit").args(arguments).status();
+    assert!(status.is_ok_and(|status| status.success()), "prlimit");
+}
+
+#[test]
+fn a_full_disk_refuses_what_is_done_about_letters_and_takes_new_ones_in_when_it_is_back() {
+    let mut fleet = Setup::new(&[("fleet.toml", MENDABLE)], MANY).survive_file_size_limit().start();
+    letters_of(&fleet, "orders", &["a", "b"]);
+    let failing = fleet.trigger("orders");
+    fleet.end_of(&failing);
+    wait_until("the third letter", || total(&fleet) == 3);
+    limit_files(&fleet, true);
+    for (path, body) in [("1/replay", json!({})), ("1/edit", json!({ "payload": "x" })), ("2/discard", json!({}))] {
+        let (status, problem) = post(&fleet, path, &body);
+        assert_eq!((status, &problem["type"]), (503, &json!("urn:werkpilot:not-kept")), "{path}: {problem}");
+    }
+    assert_eq!(ids(&fleet, "?state=open"), [1, 2, 3], "nothing of it is done");
+    limit_files(&fleet, false);
+    let (status, _) = wait_for("the disk is back", PATIENCE, || {
+        Some(post(&fleet, "2/discard", &json!({}))).filter(|(status, _)| *status != 503)
+    });
+    assert_eq!(status, 200);
+    fleet.kill_and_restart();
+    assert_eq!(ids(&fleet, "?state=open"), [1, 3]);
+    assert_eq!(letter(&fleet, 1)["executionData"]["payload"], "a");
+}
+
+#[test]
+fn a_letter_that_a_full_disk_does_not_take_waits_and_is_there_when_it_is_back() {
+    let registry = "[[agent]]\nname = \"orders\"\nkind = \"job\"\nretry = { max = 0 }\n\
+                    shell = \"while [ ! -e fail ]; do sleep 0.02; done; exit 1\"\n";
+    let mut fleet = Setup::new(&[("fleet.toml", registry)], MANY).survive_file_size_limit().start();
+    let run = fleet.trigger("orders");
+    wait_until("it runs", || !fleet.pids("orders").is_empty());
+    limit_files(&fleet, true);
+    fleet.touch("fail");
+    wait_until("it waits for the disk", || list(&fleet, "")["waitingForDisk"] == 1);
+    assert_eq!(ids(&fleet, ""), [0; 0], "what is not on disk is told nobody");
+    assert!(fleet.events_of("orders", "dlq.added").is_empty());
+    limit_files(&fleet, false);
+    let added = fleet.wait_for_event("orders", "dlq.added");
+    let id = added["id"].as_u64().expect("a number");
+    assert_eq!(letter(&fleet, id)["runId"], run);
+    fleet.kill_and_restart();
+    assert_eq!(ids(&fleet, ""), [id]);
 }

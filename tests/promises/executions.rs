@@ -65,7 +65,7 @@ fn a_job_that_fails_is_retried_and_then_kept_as_a_dead_letter_with_all_that_is_k
     assert_eq!(fleet.status("invoices"), "error");
 
     let list = fleet.cli(&["dlq", "list"]).expect(0).out;
-    assert!(list.starts_with("1 dead letter (1 since the start)") && list.contains("invoices"), "{list}");
+    assert!(list.starts_with("1 dead letter (1 ever)") && list.contains("invoices"), "{list}");
     let letter = fleet.cli(&["dlq", "show", "1", "--json"]).expect(0).json();
     assert_eq!(letter["agentName"], "invoices");
     assert_eq!(letter["restartCount"], 4);
@@ -193,6 +193,7 @@ fn an_attempt_that_takes_too_long_is_ended_with_all_its_processes() {
     let outcome = fleet.cli(&["run", "slow", "--wait"]).expect(124);
     assert!(outcome.out.contains("slow timed_out"), "{}", outcome.out);
     assert_eq!(fleet.status("slow"), "timeout");
+    fleet.wait_for_event("slow", "dlq.added");
     assert_eq!(fleet.get("/api/v1/dead-letters")["deadLetters"][0]["restartCount"], 2);
     wait_until("the end of its processes", || fleet.leftovers().is_empty());
 }

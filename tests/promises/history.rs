@@ -1,7 +1,7 @@
 //! History: what ran is told, filtered, paged and explained; also after a restart, and without an orchestrator.
 
 use serde_json::{Value, json};
-use werkpilot_tests::{Setup, Werkpilot, wait_until};
+use werkpilot_tests::{Werkpilot, wait_until};
 
 const REGISTRY: &str = "[[agent]]\nname = \"good\"\nkind = \"job\"\nshell = \"echo fine; echo noise >&2\"\n\
                         [[agent]]\nname = \"bad\"\nkind = \"job\"\nshell = \"echo no route to host; exit 3\"\n\
@@ -150,14 +150,19 @@ fn old_executions_are_forgotten_by_number() {
 }
 
 #[test]
-fn a_list_is_for_everybody_on_this_machine_and_what_was_written_is_not() {
-    let fleet = Setup::new(&[("fleet.toml", REGISTRY)], CONFIG).start();
-    let run = fleet.trigger("good");
-    fleet.end_of(&run);
-    let list = fleet.tcp("GET", "/api/v1/executions?agent=good&limit=1", &[]).expect(200).json();
+fn the_history_is_for_who_may_use_the_control_socket() {
+    let fleet = fleet();
+    let run = ran(&fleet, "good");
+    let list = fleet.get("/api/v1/executions?agent=good&limit=1");
     assert_eq!(list["executions"][0]["runId"], Value::from(run.clone()));
-    fleet.tcp("GET", &format!("/api/v1/executions/{run}"), &[]).expect(200);
-    fleet.tcp("GET", &format!("/api/v1/executions/{run}/logs"), &[]).expect(403);
-    fleet.tcp("GET", "/api/v1/executions?state=broken", &[]).expect(400);
-    fleet.tcp("GET", "/api/v1/executions/0192f0c1-2b7e-7c3a-9d55-0123456789ab", &[]).expect(404);
+    let output = fleet.request("GET", &format!("/api/v1/executions/{run}/logs"), None).expect(200);
+    assert_eq!(output.header("werkpilot-agent"), Some("good"));
+    assert_eq!(output.body.lines().count(), 2, "{}", output.body);
+    let unknown = "/api/v1/executions/0192f0c1-2b7e-7c3a-9d55-0123456789ab";
+    for (path, status) in [("/api/v1/executions?state=broken", 400), (unknown, 404)] {
+        fleet.request("GET", path, None).expect(status);
+    }
+    for path in ["/api/v1/executions", unknown, &format!("/api/v1/executions/{run}/logs")] {
+        fleet.tcp("GET", path, &[]).expect(403);
+    }
 }

@@ -138,6 +138,7 @@ fn the_global_breaker_counts_restarts_from_before_a_crash() {
     wait_until("both on disk", || restarts(&fleet) == 2);
     fleet.kill_and_restart();
     assert_eq!(fleet.metrics()["system"]["restartsLastHour"], 2);
+    assert_eq!(kept(&fleet, "c"), None, "a boot in which nothing happens writes nothing");
     let c = fleet.wait_for_pid("c");
     processes::signal(c, processes::Signal::KILL);
     fleet.wait_for_status("c", "backing_off");
@@ -187,7 +188,14 @@ fn percentiles_and_counters_are_the_same_before_and_after() {
             .iter()
             .map(|name| {
                 let agent = fleet.agent(name);
-                json!([agent["restarts"], agent["p50"], agent["p95"], agent["p99"], agent["avgDurationMs"]])
+                json!([
+                    agent["restarts"],
+                    agent["failures"],
+                    agent["p50"],
+                    agent["p95"],
+                    agent["p99"],
+                    agent["avgDurationMs"]
+                ])
             })
             .collect();
         let waiting = metrics["system"]["waiting"].clone();
@@ -196,6 +204,7 @@ fn percentiles_and_counters_are_the_same_before_and_after() {
     let before = figures(&fleet);
     assert_eq!(before["metrics"]["quick"]["count"], 5, "{before}");
     assert_eq!(before["waiting"]["count"], 5, "{before}");
+    assert_eq!(before["agents"][1][1], 5, "{before}");
     fleet.kill_and_restart();
     assert_eq!(figures(&fleet), before);
     fleet.restart();

@@ -11,7 +11,7 @@ use serde_json::json;
 use werkpilot_tests::{Setup, Werkpilot, wait_until};
 
 const REGISTRY: &str = "[[agent]]\nname = \"job\"\nkind = \"job\"\ncommand = [\"true\"]\n\
-                        [[agent]]\nname = \"tick\"\nevery = \"500ms\"\nshell = \"echo tick; echo x >> ticks\"\n\
+                        [[agent]]\nname = \"tick\"\nevery = \"500ms\"\nshell = \"printf %05000d 0; echo; echo x >> ticks\"\n\
                         [[agent]]\nname = \"service\"\nshell = \"exec sleep 1000\"\nrestart = \"always\"\n\
                         retry = { initial = \"10ms\", jitter = 0.0 }\n";
 
@@ -54,7 +54,7 @@ fn a_backup_is_made_while_it_runs_and_put_back_when_it_does_not() {
     let kept = PathBuf::from(restored["kept"].as_str().expect("what was there is kept"));
     assert!(fleet.dir().join(kept).is_file(), "{restored}");
     fleet.cli(&["state", "vacuum"]).expect(0);
-    assert_eq!(runs(&fleet), [first.clone()]);
+    assert_eq!(runs(&fleet), std::slice::from_ref(&first));
     fleet.start_again();
     fleet.wait_for_boot();
     assert_eq!(runs(&fleet), [first]);
@@ -166,6 +166,9 @@ fn drill(fleet: &Werkpilot, break_it: impl FnOnce(&Werkpilot), mend_it: impl FnO
     let refused = fleet.cli(&["run", "job"]).expect(75);
     assert!(refused.err.contains("can't be kept"), "{}", refused.err);
 
+    let status = fleet.cli(&["status"]).expect(0).out;
+    assert!(status.contains("NOT KEPT ON DISK"), "{status}");
+
     // Supervision and what is scheduled go on.
     let pid = fleet.pids("service")[0];
     werkpilot_tests::processes::signal(pid, werkpilot_tests::processes::Signal::KILL);
@@ -196,6 +199,7 @@ fn a_full_disk_stops_no_agent_refuses_what_it_cannot_keep_and_heals() {
     let mut fleet = setup.start();
     let ballast = state.join("ballast");
     drill(&fleet, |_| fill(&ballast), |_| fs::remove_file(&ballast).expect("ballast is thrown off"));
+    assert!(fleet.log_text().contains("cannot write the log of tick"), "lost lines are told");
     assert!(fleet.terminate().success());
     assert!(!fleet.socket().exists(), "the control socket is left");
     drop(disk);

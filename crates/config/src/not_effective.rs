@@ -8,14 +8,8 @@ use crate::source::Span;
 pub const AGENT_KEYS_NOT_EFFECTIVE_YET: &[&str] = &["orphan_ttl", "memory_max"];
 
 /// Keys of `werkpilot.toml` that do nothing yet; `bus.*` is the whole table.
-pub const SETTINGS_NOT_EFFECTIVE_YET: &[&str] = &[
-    "memory.warning_percent",
-    "memory.critical_percent",
-    "memory.recover_percent",
-    "optimizer.*",
-    "history.keep",
-    "dead_letters.max_age",
-];
+pub const SETTINGS_NOT_EFFECTIVE_YET: &[&str] =
+    &["memory.warning_percent", "memory.critical_percent", "memory.recover_percent", "optimizer.*"];
 
 const MESSAGE: &str = "is not effective in this version: it is checked, and nothing else";
 

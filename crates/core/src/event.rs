@@ -225,6 +225,8 @@ pub enum Event {
         /// The first and the last one that is made up for.
         from: Option<Timestamp>,
         to: Option<Timestamp>,
+        /// Why none is made up for, or no more.
+        reason: Option<Reason>,
     },
 }
 
@@ -513,7 +515,13 @@ impl fmt::Display for Event {
                 human(*after)
             ),
             Self::StoreRestarted { reason } => write!(f, "The writer of the state was started again: {reason}"),
-            Self::ScheduleMissed { agent, runs, left_out, from, to } => {
+            Self::ScheduleMissed { agent, left_out, reason: Some(reason), .. } => {
+                write!(
+                    f,
+                    "Agent \"{agent}\" was due while nothing ran, and does not catch up: {left_out} left out: {reason}"
+                )
+            }
+            Self::ScheduleMissed { agent, runs, left_out, from, to, .. } => {
                 write!(f, "Agent \"{agent}\" was due while nothing ran: {} to catch up with", counted(*runs, "time"))?;
                 match (from, to) {
                     (Some(from), Some(to)) if from != to => write!(f, ", from {from} to {to}")?,

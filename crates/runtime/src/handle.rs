@@ -29,8 +29,8 @@ use crate::observe::events::AwaitEnd;
 use crate::post::Unavailable;
 use crate::state::{Ledger, ReadError, triggers};
 use crate::view::{
-    AgentDetail, AgentView, BusView, HealthView, NextRun, Overview, QueueView, Scrape, agent_detail,
-    agents, health, join_services, next_runs, overview, queue, request_times,
+    AgentDetail, AgentView, BusView, HealthView, NextRun, Overview, QueueView, Scrape, agent_detail, agents, health,
+    join_services, next_runs, overview, queue, request_times,
 };
 use crate::why::Why;
 use crate::work::queue::{Admit, Tell};
@@ -378,7 +378,7 @@ impl Handle {
     /// Pauses all triggers but explicit ones, or resumes them. With a bad disk too: that is kept when it is well again.
     pub async fn pause(&self, paused: bool, by: &str) -> Result<(), ControlError> {
         let batch = crate::observe::percentiles::kept::pause(paused, by, Clock::wall());
-        if self.ledger.kept(batch.clone()).await.is_err() {
+        if let Ok(Err(_)) = tokio::time::timeout(ANSWER, self.ledger.kept(batch.clone())).await {
             self.ledger.post(batch);
         }
         self.posts.queue.ask(Tell(ToDispatcher::SetPaused(paused)), ANSWER).await?;

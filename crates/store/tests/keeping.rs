@@ -188,6 +188,26 @@ fn a_letter_is_replayed_by_one_at_a_time_and_poison_is_parked() {
 }
 
 #[test]
+fn a_hundred_thousand_letters_go_through_a_capacity_of_a_hundred() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for begin in (1..=100_000_u64).step_by(1_000) {
+        let mut batch = Vec::with_capacity(2_000);
+        for id in begin..begin + 1_000 {
+            batch.push(Change::AddLetter(Box::new(letter(id, "a", "s"))));
+            let gone = id.saturating_sub(100);
+            batch.extend((gone > 0).then(|| Change::Letter { id: gone, action: LetterAction::Evict, at: at(1) }));
+        }
+        store.writer().keep(batch).unwrap();
+    }
+    let reader = store.reader().unwrap();
+    assert_eq!((reader.newest_letter().unwrap(), reader.evicted_letters().unwrap()), (100_000, 99_900));
+    let filter = LetterFilter { oldest_first: true, limit: 1_000, ..LetterFilter::default() };
+    let kept: Vec<u64> = reader.letters(&filter).unwrap().rows.iter().map(|letter| letter.id).collect();
+    assert!(kept.iter().copied().eq(99_901..=100_000));
+}
+
+#[test]
 fn letters_are_grouped_by_signature_newest_group_first() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

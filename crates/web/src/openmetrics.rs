@@ -210,10 +210,12 @@ fn agents(encoder: &mut DescriptorEncoder<'_>, agents: &[AgentView]) -> fmt::Res
     let status = agents.iter().map(|agent| ([("agent", agent.name.as_str()), ("status", agent.status.as_str())], 1.0));
     gauge(encoder, "werkpilot_agent_status", "1 for the agent's present status.", None, status)?;
     let restarts = agents.iter().map(|agent| ([("agent", agent.name.as_str())], agent.restarts));
-    counter(encoder, "werkpilot_agent_restarts", "Automatic restarts and retries since boot.", restarts)?;
+    counter(encoder, "werkpilot_agent_restarts", "Automatic restarts and retries.", restarts)?;
     let successes = agents.iter().filter(|agent| agent.kind == "job");
     let successes = successes.map(|agent| ([("agent", agent.name.as_str())], agent.times.count));
-    counter(encoder, "werkpilot_agent_successes", "Successful executions since boot.", successes)?;
+    counter(encoder, "werkpilot_agent_successes", "Successful executions.", successes)?;
+    let failures = agents.iter().map(|agent| ([("agent", agent.name.as_str())], agent.failures));
+    counter(encoder, "werkpilot_agent_failures", "Executions that failed for good.", failures)?;
     let memory = agents.iter().filter_map(|agent| Some(([("agent", agent.name.as_str())], agent.memory_bytes? as f64)));
     gauge(encoder, "werkpilot_agent_memory", "Memory of its process trees.", Some(&Unit::Bytes), memory)?;
     let uptime = agents.iter().filter_map(|agent| Some(([("agent", agent.name.as_str())], agent.uptime_seconds?)));

@@ -62,6 +62,8 @@ pub struct Received {
     pub consumed: usize,
     /// The buffer has to hold so many bytes, counted after `consumed`, before another call makes sense.
     pub wanted: usize,
+    /// Frames that were carried out.
+    pub frames: usize,
     /// Somebody who got a message of this connection is behind: its sender had better wait a moment.
     pub congested: bool,
     /// The outboxes hold as much as is good for one turn: what is in them had better be written before the rest of the
@@ -207,29 +209,30 @@ impl Switch {
     /// it sends is thrown away.
     pub fn receive(&mut self, id: ConnectionId, bytes: &[u8], now: Clocks) -> Received {
         let limits = self.settings.limits();
-        let mut consumed = 0;
+        let (mut consumed, mut frames) = (0, 0);
         (self.congested, self.filled) = (false, 0);
         if let Some(connection) = self.get_mut(id) {
             connection.last_heard = now.steady;
         }
         loop {
             if self.closing(id).is_some() || self.get(id).is_none() {
-                return Received { consumed: bytes.len(), wanted: 1, congested: false, full: false };
+                return Received { consumed: bytes.len(), wanted: 1, frames, congested: false, full: false };
             }
             let rest = &bytes[consumed..];
             if rest.is_empty() {
-                return Received { consumed, wanted: 1, congested: self.congested, full: false };
+                return Received { consumed, wanted: 1, frames, congested: self.congested, full: false };
             }
             match protocol::parse(rest, &limits) {
                 Ok(Parsed::Op { op, length }) => {
                     consumed += length;
+                    frames += 1;
                     self.carry_out(id, &op, now);
                     if self.filled > self.settings.burst {
-                        return Received { consumed, wanted: 1, congested: self.congested, full: true };
+                        return Received { consumed, wanted: 1, frames, congested: self.congested, full: true };
                     }
                 }
                 Ok(Parsed::Incomplete { at_least }) => {
-                    return Received { consumed, wanted: at_least, congested: self.congested, full: false };
+                    return Received { consumed, wanted: at_least, frames, congested: self.congested, full: false };
                 }
                 Err(error) => self.fault(id.slot, &error),
             }

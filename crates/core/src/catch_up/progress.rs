@@ -148,6 +148,20 @@ impl Progress {
         if self.phase == Phase::Busy(turn.scheduled_for) { self.next() } else { None }
     }
 
+    /// Whoever has the turn and all that wait have it no more: they are not to be run. How many they were.
+    pub fn give_up(&mut self) -> usize {
+        let turn = match self.phase {
+            Phase::Busy(time) => Some(time),
+            Phase::Looking | Phase::Done => None,
+        };
+        let times: Vec<_> = turn.into_iter().chain(self.waiting.drain(..).map(|turn| turn.scheduled_for)).collect();
+        for time in &times {
+            self.open.remove(time);
+        }
+        self.phase = Phase::Done;
+        times.len()
+    }
+
     fn next(&mut self) -> Option<Turn> {
         let turn = self.waiting.pop_front();
         self.phase = turn.map_or(Phase::Done, |turn| Phase::Busy(turn.scheduled_for));

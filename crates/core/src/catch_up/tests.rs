@@ -208,6 +208,19 @@ fn the_latest_one_holds_up_nobody() {
 }
 
 #[test]
+fn an_agent_that_is_switched_off_gives_up_the_rest() {
+    let mut progress = Progress::looking(CatchUp::All, Timestamp::from_secs(10), Timestamp::from_secs(45));
+    assert_eq!(progress.found([turn(20), turn(30), turn(40)]), Some(turn(20)));
+    assert_eq!(progress.ended(turn(20)), Some(turn(30)));
+    assert_eq!(progress.give_up(), 2);
+    assert_eq!((secs(progress.position()), progress.waiting()), (Some(45.0), 0));
+    assert_eq!(progress.ended(turn(30)), None);
+    assert_eq!(due(&mut progress, 50), Handed::Now(turn(50).run));
+    assert_eq!(progress.give_up(), 0, "what is in the queue by itself stays there");
+    assert_eq!(secs(progress.position()), Some(49.999));
+}
+
+#[test]
 fn beyond_a_thousand_nothing_waits() {
     let mut progress = Progress::looking(CatchUp::All, Timestamp::from_secs(0), Timestamp::from_secs(1_500));
     let _ = progress.found((501..=1_500).map(turn));

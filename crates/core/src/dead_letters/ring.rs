@@ -35,6 +35,9 @@ pub struct DeadLetterRing {
     capacity: usize,
     /// Oldest first, by ascending id.
     letters: VecDeque<DeadLetter>,
+    /// The last id that was given.
+    given: u64,
+    /// The last id that was taken in.
     total: u64,
     evicted: u64,
 }
@@ -43,19 +46,19 @@ impl DeadLetterRing {
     /// An empty ring for `capacity` letters (0 is taken as 1).
     pub const fn new(capacity: usize) -> Self {
         let capacity = if capacity == 0 { 1 } else { capacity };
-        Self { capacity, letters: VecDeque::new(), total: 0, evicted: 0 }
+        Self { capacity, letters: VecDeque::new(), given: 0, total: 0, evicted: 0 }
     }
 
     /// The ring as it was: `letters` by ascending id, `newest` the last id that was given, `evicted` those that gave way.
     pub fn restored(capacity: usize, letters: Vec<DeadLetter>, newest: u64, evicted: u64) -> Self {
         let newest = letters.last().map_or(newest, |last| newest.max(last.id));
-        Self { letters: letters.into(), total: newest, evicted, ..Self::new(capacity) }
+        Self { letters: letters.into(), given: newest, total: newest, evicted, ..Self::new(capacity) }
     }
 
     /// A new id.
     pub const fn next_id(&mut self) -> u64 {
-        self.total += 1;
-        self.total
+        self.given += 1;
+        self.given
     }
 
     /// Takes a letter in; answers its id, and the letter that had to give way.
@@ -67,6 +70,8 @@ impl DeadLetterRing {
 
     /// Takes in a letter that has an id of [`DeadLetterRing::next_id`]; answers those that had to give way.
     pub fn take_in(&mut self, letter: DeadLetter) -> Vec<DeadLetter> {
+        self.given = self.given.max(letter.id);
+        self.total = self.total.max(letter.id);
         let mut given_way = Vec::new();
         while self.letters.len() >= self.capacity {
             given_way.extend(self.give_way());
@@ -190,7 +195,7 @@ impl DeadLetterRing {
         self.letters.is_empty()
     }
 
-    /// How many there ever were: the last id that was given.
+    /// How many there ever were: the last id that was taken in.
     pub const fn total(&self) -> u64 {
         self.total
     }

@@ -108,7 +108,7 @@ impl Step {
 }
 
 /// Why something can't be done about a dead letter.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LetterRefusal {
     /// There is none of this id.
     #[error("there is no dead letter {0}")]

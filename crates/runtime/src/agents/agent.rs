@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use werkpilot_core::agent::{Action, Agent, Command, Event, ProcessEnd, ProcessKey};
@@ -115,18 +116,27 @@ impl AgentActor {
     /// Writes what is to outlive the orchestrator, if it has changed.
     fn keep(&mut self, ctx: &mut Context<Self>) {
         let Some(due) = kept::due(&self.house, self.index) else { return };
-        if due == Due::Now {
+        let patience = kept::patience(&self.house);
+        if due == Due::Now && patience == TOGETHER {
             kept::write(&self.house, self.index, Due::Now);
         }
         // Also afterwards: what the dispatcher makes of it comes later.
         if !std::mem::replace(&mut self.writing, true) {
-            ctx.run_later(TOGETHER, |this, _| {
-                this.writing = false;
-                if kept::due(&this.house, this.index).is_some() {
-                    kept::write(&this.house, this.index, Due::Soon);
-                }
-            });
+            Self::write_after(patience, ctx);
         }
+    }
+
+    fn write_after(patience: Duration, ctx: &mut Context<Self>) {
+        ctx.run_later(patience, |this, ctx| {
+            let patience = kept::patience(&this.house);
+            let due = kept::due(&this.house, this.index).is_some();
+            this.writing = due && patience > TOGETHER;
+            if this.writing {
+                Self::write_after(patience, ctx);
+            } else if due {
+                kept::write(&this.house, this.index, Due::Soon);
+            }
+        });
     }
 
     fn written(&self, change: impl FnOnce(&mut kept::Written)) {
@@ -229,7 +239,7 @@ impl AgentActor {
         for process in lost.into_iter().filter(|process| !known.contains(process)) {
             let end = ProcessEnd {
                 exit: Exit::Panicked("the report of its end was lost with its actor".to_owned()),
-                lived: std::time::Duration::ZERO,
+                lived: Duration::ZERO,
                 forced: false,
                 peak_rss_bytes: 0,
                 log_tail: Vec::new(),

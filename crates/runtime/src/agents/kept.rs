@@ -23,6 +23,9 @@ use crate::house::House;
 /// An agent's changes are written together for so long, so that a busy one costs a row per 10 ms, not one per execution.
 pub const TOGETHER: Duration = Duration::from_millis(10);
 
+/// While the disk is ill it is looked at so often whether it is well: rows that wait for it would push others out.
+pub const ILL: Duration = Duration::from_secs(1);
+
 /// A health check that found what the one before found is written so often at most.
 const SAME_HEALTH: Duration = Duration::from_mins(1);
 
@@ -144,7 +147,8 @@ pub fn restore(slot: &mut Slot, state: Option<&AgentState>, breaker: &Breaker, n
         slot.written.stale = backoffs.absent_since.is_some();
         outcome = backoffs.outcome;
     }
-    slot.written = Written { stale: slot.written.stale, ..written(slot, outcome.as_ref().map(|outcome| outcome.status)) };
+    slot.written =
+        Written { stale: slot.written.stale, ..written(slot, outcome.as_ref().map(|outcome| outcome.status)) };
     outcome
 }
 
@@ -182,6 +186,11 @@ pub fn due(house: &House, agent: AgentIndex) -> Option<Due> {
     (other || other_health).then_some(Due::Soon)
 }
 
+/// How long to wait before a row is written.
+pub fn patience(house: &House) -> Duration {
+    if matches!(house.ledger.health(), Health::Degraded { .. }) { ILL } else { TOGETHER }
+}
+
 /// Writes an agent's row.
 pub fn write(house: &House, agent: AgentIndex, due: Due) {
     let batch = {
@@ -192,7 +201,7 @@ pub fn write(house: &House, agent: AgentIndex, due: Due) {
         vec![Change::PutAgent(Box::new(row(house, agent, slot)))]
     };
     let ledger = house.ledger.clone();
-    if due == Due::Soon || matches!(ledger.health(), Health::Degraded { .. }) {
+    if due == Due::Soon {
         return ledger.post(batch);
     }
     // What the disk refuses now waits until it is well.
@@ -207,7 +216,7 @@ pub fn write(house: &House, agent: AgentIndex, due: Due) {
 
 /// Writes the row of an agent whose probe had a result, if that is due. Its own actor does the rest.
 pub fn health_checked(house: &House, agent: AgentIndex) {
-    if due(house, agent).is_some() {
+    if due(house, agent).is_some() && patience(house) == TOGETHER {
         write(house, agent, Due::Soon);
     }
 }

@@ -166,7 +166,10 @@ impl Supervisor {
         self.house.posts.percentiles.tell(Introduce(names));
         if !start {
             let keep = self.house.settings.borrow().history.keep;
-            self.house.ledger.post(self.house.absent.borrow_mut().tidy(keep, now.wall));
+            let changes = self.house.absent.borrow_mut().tidy(keep, now.wall);
+            if !changes.is_empty() {
+                self.house.ledger.post(changes);
+            }
         }
         settle_graph(&self.house);
         self.close_gates(added.iter().map(|(index, _)| *index));

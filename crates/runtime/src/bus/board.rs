@@ -108,13 +108,14 @@ impl Board {
     /// Takes bytes that came from a connection.
     pub fn receive(&self, id: ConnectionId, bytes: &[u8]) -> Received {
         let now = self.clock.now();
-        let (mut consumed, mut congested) = (0, false);
+        let (mut consumed, mut frames, mut congested) = (0, 0, false);
         loop {
             let received = self.with(|switch| switch.receive(id, &bytes[consumed..], now));
             consumed += received.consumed;
+            frames += received.frames;
             congested |= received.congested;
             if !received.full {
-                return Received { consumed, congested, ..received };
+                return Received { consumed, frames, congested, ..received };
             }
             self.write_all();
         }

@@ -20,7 +20,11 @@ use super::board::Board;
 
 /// Bytes that are taken in one turn: some hundred small messages, so that nobody else waits long for a sender that
 /// never stops.
-const TURN: usize = 64 * 1_024;
+const TURN: usize = 16 * 1_024;
+/// The same for a sender of large messages.
+const LONG_TURN: usize = 128 * 1_024;
+/// Messages are large if a full turn has fewer than so many.
+const FEW: usize = 32;
 /// How long a sender pauses whose receivers are behind. nats-server stalls for 2 to 10 ms.
 const PAUSE: Duration = Duration::from_millis(2);
 /// A connection that is to be closed has this time to take what is left for it.
@@ -31,7 +35,7 @@ type Pause = Pin<Box<dyn Future<Output = ()>>>;
 
 thread_local! {
     /// What is read goes here first, for all connections of the arbiter: an idle one holds no buffer.
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; TURN]);
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; LONG_TURN]);
 }
 
 /// What became of the bytes for this connection.
@@ -53,6 +57,8 @@ pub struct Session {
     rest: Vec<u8>,
     /// So many bytes make the next call worthwhile.
     wanted: usize,
+    /// Bytes of the next turn.
+    turn: usize,
     /// What it waits for before it reads on.
     pause: Option<Pause>,
 }
@@ -60,26 +66,28 @@ pub struct Session {
 impl Session {
     /// A session for a connection that the switch knows.
     pub fn new(board: Rc<Board>, id: ConnectionId, read: OwnedReadHalf) -> Self {
-        Self { board, id, read, rest: Vec::new(), wanted: 1, pause: None }
+        Self { board, id, read, rest: Vec::new(), wanted: 1, turn: TURN, pause: None }
     }
 
     /// Reads once. `Ready` with how many bytes came; 0 is the end.
     fn poll_read(&mut self, task: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
-        if self.wanted > TURN {
+        if self.wanted > LONG_TURN {
             return self.poll_read_large(task);
         }
         SCRATCH.with_borrow_mut(|scratch| {
             let have = self.rest.len();
             scratch[..have].copy_from_slice(&self.rest);
-            let mut buffer = ReadBuf::new(scratch);
+            let mut buffer = ReadBuf::new(&mut scratch[..self.turn.max(self.wanted)]);
             buffer.set_filled(have);
             std::task::ready!(Pin::new(&mut self.read).poll_read(task, &mut buffer))?;
             let filled = buffer.filled();
             self.rest.clear();
-            if filled.len() == TURN {
+            let is_full = filled.len() >= self.turn;
+            if is_full {
                 self.pause = Some(Box::pin(tokio::task::yield_now()));
             }
-            self.feed(filled);
+            let frames = self.feed(filled);
+            self.turn = if is_full && frames < FEW { LONG_TURN } else { TURN };
             Poll::Ready(Ok(filled.len() - have))
         })
     }
@@ -104,7 +112,8 @@ impl Session {
         }
     }
 
-    fn feed(&mut self, bytes: &[u8]) {
+    /// Hands bytes to the switch. How many frames they were.
+    fn feed(&mut self, bytes: &[u8]) -> usize {
         let received = self.board.receive(self.id, bytes);
         self.wanted = received.wanted;
         let rest = &bytes[received.consumed..];
@@ -117,6 +126,7 @@ impl Session {
         if received.congested {
             self.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
         }
+        received.frames
     }
 }
 

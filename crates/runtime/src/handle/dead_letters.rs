@@ -10,7 +10,7 @@ use werkpilot_store::reader::LetterFilter as StoreFilter;
 
 use super::{ControlError, Handle, not_kept};
 use crate::observe::dead_letters::{
-    AwaitHealth, CancelReplay, DeskError, DiscardLetters, EditLetter, Handled, ReplayLetter, ReplayLetters,
+    AwaitHealth, CancelReplay, DeskError, DiscardLetters, EditLetter, Handled, ReplayLetter, ReplayLetters, ReplaySet,
     ReplaySetView,
 };
 use crate::view::{DeadLetterList, DeadLetterPage, dead_letters};
@@ -81,7 +81,7 @@ impl Handle {
 
     /// Sets that are being replayed, and the last ones that were; oldest first.
     pub async fn replays_of_dead_letters(&self) -> Result<Vec<ReplaySetView>, ControlError> {
-        self.consult(|house| house.dead_letters.borrow().sets().map(|set| set.view()).collect()).await
+        self.consult(|house| house.dead_letters.borrow().sets().map(ReplaySet::view).collect()).await
     }
 
     /// Begins no more of a set; what is under way goes on. `None`: it is not remembered.

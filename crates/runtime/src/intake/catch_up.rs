@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use werkpilot_core::catch_up::{Handed, Missed, Plan, Progress, Turn};
 use werkpilot_core::dispatcher::Request;
-use werkpilot_core::event::{End, Event};
+use werkpilot_core::event::End;
 use werkpilot_core::ids::{AgentIndex, AgentName, RunId};
 use werkpilot_core::reason::Reason;
 use werkpilot_core::spec::{AgentSpec, CatchUp};
@@ -45,6 +45,8 @@ struct Followed {
     progress: Progress,
     /// The position on disk, or on its way there.
     written: Option<Timestamp>,
+    /// The look at what it missed, until that is known.
+    search: Option<Search>,
 }
 
 impl Followed {
@@ -123,7 +125,7 @@ impl Positions {
             None => Progress::afresh(plan.policy, here),
         };
         let written = kept.map(|kept| kept.position);
-        let mut followed = Followed { name: name.clone(), plan, definition, progress, written };
+        let mut followed = Followed { name: name.clone(), plan, definition, progress, written, search: search.clone() };
         let moved = followed.moved(now);
         self.followed.insert(agent, followed);
         (search, moved)
@@ -157,9 +159,15 @@ impl Positions {
         self.followed.values_mut().filter_map(moved).collect()
     }
 
+    /// Looks that have been asked for and have not come back: those of a predecessor that died.
+    pub fn searches(&self) -> Vec<Search> {
+        self.followed.values().filter_map(|followed| followed.search.clone()).collect()
+    }
+
     /// What an agent missed is known. Answers whose turn it is, and what is to be kept.
     pub fn found(&mut self, agent: AgentIndex, turns: Vec<Turn>, now: Timestamp) -> (Option<Turn>, Option<Change>) {
         let Some(followed) = self.followed.get_mut(&agent) else { return (None, None) };
+        followed.search = None;
         let turn = followed.progress.found(turns);
         (turn, followed.moved(now))
     }
@@ -179,6 +187,18 @@ impl Positions {
     /// How many times of an agent wait until it has caught up with those before.
     pub fn waiting(&self, agent: AgentIndex) -> usize {
         self.followed.get(&agent).map_or(0, |followed| followed.progress.waiting())
+    }
+
+    /// An agent does not catch up any more: how many times are left out by that, and what is to be kept.
+    pub fn give_up(&mut self, agent: AgentIndex, now: Timestamp) -> (u64, Option<Change>) {
+        let Some(followed) = self.followed.get_mut(&agent) else { return (0, None) };
+        let left_out = u64::try_from(followed.progress.give_up()).unwrap_or(u64::MAX);
+        (left_out, followed.moved(now))
+    }
+
+    /// The name of an agent that is followed.
+    pub fn name_of(&self, agent: AgentIndex) -> Option<&AgentName> {
+        self.followed.get(&agent).map(|followed| &followed.name)
     }
 
     /// All that were handed over and have no end.
@@ -201,7 +221,7 @@ pub fn request(agent: AgentIndex, turn: Turn) -> Request {
 }
 
 /// A look at what an agent missed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Search {
     /// Whose.
     pub agent: AgentIndex,
@@ -216,8 +236,8 @@ pub struct Search {
 pub struct Found {
     /// The times that have not run, in order, each with the id that its execution gets.
     pub turns: Vec<Turn>,
-    /// Told to everybody, if there are any. What came before a time that has run was left out then already.
-    pub event: Option<Event>,
+    /// How many there were before them, within the window.
+    pub left_out: u64,
 }
 
 impl Search {
@@ -226,7 +246,7 @@ impl Search {
     ///
     /// # Errors
     /// [`StoreError`]: the history can't be read.
-    pub fn look(self, reader: &Reader) -> Result<Found, StoreError> {
+    pub fn look(&self, reader: &Reader) -> Result<Found, StoreError> {
         let Missed { times, left_out } = self.plan.missed(self.position, self.now);
         let mut turns = Vec::new();
         for scheduled_for in times {
@@ -234,15 +254,7 @@ impl Search {
                 turns.push(Turn { scheduled_for, run });
             }
         }
-        let time = |turn: Option<&Turn>| turn.map(|turn| turn.scheduled_for);
-        let event = Event::ScheduleMissed {
-            agent: self.name,
-            runs: u32::try_from(turns.len()).unwrap_or(u32::MAX),
-            left_out,
-            from: time(turns.first()),
-            to: time(turns.last()),
-        };
-        Ok(Found { event: (!turns.is_empty()).then_some(event), turns })
+        Ok(Found { turns, left_out })
     }
 }
 

@@ -161,6 +161,8 @@ impl Actor for ScheduleActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        let searches = self.house.positions.borrow().searches();
+        self.search(searches, ctx);
         self.look(ctx);
     }
 }
@@ -174,10 +176,11 @@ impl Handler<ScheduleAgents> for ScheduleActor {
         let now = self.house.now();
         let house = self.house.clone();
         let directory = house.directory.borrow();
+        let mut searches = Vec::new();
         for agent in agents {
             let Some(slot) = directory.get(agent) else { continue };
             let entries = timers(&slot.spec);
-            self.follow(agent, &slot.spec, &entries, now, ctx);
+            searches.extend(self.follow(agent, &slot.spec, &entries, now));
             let mut timetable = house.timetable.borrow_mut();
             for kind in [DueKind::Schedule, DueKind::Every] {
                 let kept = entries.iter().any(|entry| {
@@ -194,6 +197,7 @@ impl Handler<ScheduleAgents> for ScheduleActor {
                 timetable.insert(agent, entry, now);
             }
         }
+        self.search(searches, ctx);
         self.arm(ctx);
     }
 }

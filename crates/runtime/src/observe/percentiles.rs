@@ -15,7 +15,7 @@ use werkpilot_core::time::{Clocks, Moment, Timestamp, as_ms};
 use werkpilot_store::Change;
 use werkpilot_store::row::figures::{AgentSamples, DigestRow};
 
-use crate::agents::kept::TOGETHER;
+use crate::agents::kept::patience;
 use crate::house::House;
 use crate::supervision::ExitNotice;
 use kept::{KeptRing, RestartLog};
@@ -200,7 +200,7 @@ impl PercentileTracker {
     fn save_soon(&mut self, ctx: &mut Context<Self>) {
         if !self.saving && self.house.ledger.is_kept() {
             self.saving = true;
-            ctx.run_later(TOGETHER, |this, ctx| {
+            ctx.run_later(patience(&self.house), |this, ctx| {
                 this.saving = false;
                 if save(&this.house, RINGS_AT_ONCE) {
                     this.save_soon(ctx);

@@ -4,14 +4,15 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use werkpilot_core::event::Recorded;
+use werkpilot_core::event::{Event, Recorded};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::time::Timestamp;
 use werkpilot_store::reader::{EventFilter, Page};
 use werkpilot_store::row::event::EventRow;
 use werkpilot_store::{Json, Reader, StoreError};
 
-/// The member of a row's data that has the sentence: a row has no column for it, and the wording is that of its time.
+/// The member of a row's data that has the sentence ([`WithMessage`]): a row has no column for it, and the wording is that
+/// of its time.
 const MESSAGE: &str = "message";
 
 /// A fact as it is told.
@@ -39,17 +40,18 @@ impl From<EventRow> for Told {
     }
 }
 
+/// A fact's data with its sentence in it.
+#[derive(Serialize)]
+struct WithMessage<'a> {
+    #[serde(flatten)]
+    event: &'a Event,
+    message: String,
+}
+
 /// The row of a fact, its sentence included.
 pub fn row_of(recorded: &Recorded) -> EventRow {
-    let mut row = EventRow::from(recorded);
-    let message = Json::of(&recorded.event.to_string());
-    // Appended as text: the data is an object, and large enough that taking it apart for this would show.
-    let data = row.data.as_str().strip_suffix('}').unwrap_or("{");
-    let comma = if data.ends_with('{') { "" } else { "," };
-    if let Ok(data) = serde_json::from_str(&format!("{data}{comma}\"{MESSAGE}\":{}}}", message.as_str())) {
-        row.data = data;
-    }
-    row
+    let event = &recorded.event;
+    EventRow::with_data(recorded, Json::of(&WithMessage { event, message: event.to_string() }))
 }
 
 /// Which facts are wanted. With `after` or `since` the oldest of them first; else the newest, in the order of time too.
@@ -176,8 +178,6 @@ fn finish(filter: &EventFilter, mut rows: Vec<EventRow>, next: Option<u64>, newe
 
 #[cfg(test)]
 mod tests {
-    use werkpilot_core::event::Event;
-
     use super::*;
 
     fn row(seq: u64) -> EventRow {

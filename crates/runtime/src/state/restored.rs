@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use werkpilot_core::dead_letters::DeadLetter;
 use werkpilot_core::ids::RunId;
 use werkpilot_store::row::agent::{AgentState, SchedulePosition};
 use werkpilot_store::row::event::EventRow;
 use werkpilot_store::row::execution::ExecutionRow;
 use werkpilot_store::row::figures::{AgentSamples, DigestRow};
-use werkpilot_core::dead_letters::DeadLetter;
 use werkpilot_store::row::trigger::TriggerRow;
 use werkpilot_store::{Reader, StoreError};
 
@@ -82,9 +82,9 @@ fn letters(reader: &Reader) -> Result<Vec<DeadLetter>, StoreError> {
     loop {
         let page = reader.letters(&filter)?;
         for row in page.rows {
-            let letter = row.letter().map_err(|error| StoreError::Damaged {
-                what: format!("dead letter {}: {error}", row.id).into(),
-            })?;
+            let letter = row
+                .letter()
+                .map_err(|error| StoreError::Damaged { what: format!("dead letter {}: {error}", row.id).into() })?;
             all.push(letter);
         }
         filter.after = page.next;

@@ -51,6 +51,8 @@ pub struct AgentView {
     pub uptime_seconds: Option<f64>,
     /// Automatic restarts and retries, ever.
     pub restarts: u64,
+    /// Executions, or a service's efforts, that failed for good, ever.
+    pub failures: u64,
     /// Bytes of its process trees.
     pub memory_bytes: Option<u64>,
     /// Percentiles of its successful executions; null for a service.
@@ -193,6 +195,7 @@ fn agent_view(house: &House, index: AgentIndex, slot: &Slot, now: Clocks) -> Age
         pids: slot.processes.iter().filter_map(|process| process.pid).collect(),
         uptime_seconds: since.map(|since| now.wall.since(since).as_secs_f64()),
         restarts: slot.figures.restarts,
+        failures: slot.figures.failures,
         memory_bytes: house.memory.borrow().agents.get(&index).copied(),
         times: house.samples.borrow().of(index).map(Times::from).unwrap_or_default(),
         score: None,

@@ -58,7 +58,7 @@ pub struct SystemView {
     pub queue_capacity: u32,
     /// Waiting times of the last hour.
     pub waiting: Times,
-    /// Dead letters since the start.
+    /// Dead letters ever.
     pub dead_letters_total: u64,
     /// Dead letters that had to make room.
     pub dead_letters_evicted: u64,

@@ -34,14 +34,7 @@ pub struct EventRow {
 
 impl From<&Recorded> for EventRow {
     fn from(recorded: &Recorded) -> Self {
-        Self {
-            seq: recorded.seq,
-            at: recorded.time,
-            topic: recorded.event.topic().to_owned(),
-            agent: recorded.event.agent().cloned(),
-            run: run(&recorded.event),
-            data: Json::of(&recorded.event),
-        }
+        Self::with_data(recorded, Json::of(&recorded.event))
     }
 }
 
@@ -60,6 +53,18 @@ const fn run(event: &Event) -> Option<RunId> {
 }
 
 impl EventRow {
+    /// The row of an event with other data than its own.
+    pub fn with_data(recorded: &Recorded, data: Json) -> Self {
+        Self {
+            seq: recorded.seq,
+            at: recorded.time,
+            topic: recorded.event.topic().to_owned(),
+            agent: recorded.event.agent().cloned(),
+            run: run(&recorded.event),
+            data,
+        }
+    }
+
     pub(crate) fn read(row: &Row<'_>, conn: &Connection, names: &mut Names) -> Result<Self, RowError> {
         let mut columns = Columns::verified(TABLE, row, conn, names)?;
         Ok(Self {

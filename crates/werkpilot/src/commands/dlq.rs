@@ -112,8 +112,8 @@ fn groups_text(list: &List, now: Timestamp, out: Output) -> String {
         return "no dead letters\n".to_owned();
     }
     let rows = list.groups.iter().map(|group| {
-        let last = group.last_seen.map(|at| relative(at, now)).unwrap_or_default();
-        vec![group.count.to_string(), last, group.agents.join(", "), group.signature.clone()]
+        let newest = group.last_seen.map(|at| relative(at, now)).unwrap_or_default();
+        vec![group.count.to_string(), newest, group.agents.join(", "), group.signature.clone()]
     });
     out.table(&["times", "last", "agents", "error"], rows)
 }

@@ -13,9 +13,10 @@ use crate::client::parse;
 use crate::failure::Failure;
 use crate::output::printable;
 
-/// Show what happened: starts, ends, failures, breakers, dead letters, changes of the configuration …
+/// Show what happened.
 ///
-/// The newest ones, in the order in which they happened. It works without a running orchestrator, too: it reads what is on
+/// Starts, ends, failures, breakers, dead letters, changes of the configuration …: the newest ones, in the order in which
+/// they happened. It works without a running orchestrator, too: it reads what is on
 /// disk then.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  werkpilot events --since 2h --agent report\n  \

@@ -47,6 +47,14 @@ struct System {
     workers_busy: u32,
     workers: u32,
     statuses: BTreeMap<String, u32>,
+    #[serde(default)]
+    store: Store,
+}
+
+/// The state on disk.
+#[derive(Debug, Default, Deserialize)]
+struct Store {
+    reason: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,18 +114,23 @@ fn text(overview: &Overview, bus: Option<&Bus>, place: &Place, out: Output) -> S
     if let Some(bus) = bus {
         line("bus", &bus_line(bus));
     }
-    line("state", &place.state_dir);
+    let ill = system.store.reason.as_ref().map(|reason| format!("; NOT KEPT ON DISK: {reason}")).unwrap_or_default();
+    line("state", &format!("{}{ill}", place.state_dir));
     line("agents", &agents_line(overview));
     let waiting = system.execution_queue_size;
     line("queue", &format!("{waiting} waiting, {} of {} workers busy", system.workers_busy, system.workers));
-    line("dead letters", &format!("{} ({} since the start)", system.dead_letter_queue_size, system.dead_letters_total));
+    line("dead letters", &format!("{} ({} ever)", system.dead_letter_queue_size, system.dead_letters_total));
     line("restarts", &format!("{} in the last hour", system.restarts_last_hour));
     line("memory", &memory_line(&system.memory));
     if system.paused {
         line("triggers", "paused; `werkpilot resume` lets them work again");
     }
     let rows: Vec<_> = overview.agents.iter().filter(|agent| needs_attention(agent)).collect();
-    if rows.is_empty() {
+    if rows.is_empty() && !ill.is_empty() {
+        text.push_str(
+            "\nThe disk needs attention: make room, or mend it. Agents go on; what has to be kept is refused.\n",
+        );
+    } else if rows.is_empty() {
         text.push_str("\nNothing needs attention.\n");
     } else {
         let shown = rows

@@ -122,13 +122,14 @@ impl World {
     }
 
     pub fn bytes(&mut self, id: ConnectionId, bytes: &[u8]) -> Received {
-        let (mut consumed, mut congested) = (0, false);
+        let (mut consumed, mut frames, mut congested) = (0, 0, false);
         loop {
             let received = self.switch.receive(id, &bytes[consumed..], self.now);
             consumed += received.consumed;
+            frames += received.frames;
             congested |= received.congested;
             if !received.full {
-                return Received { consumed, congested, ..received };
+                return Received { consumed, frames, congested, ..received };
             }
         }
     }

@@ -63,8 +63,9 @@ impl DeadLetters {
     }
 
     fn offer(&self, work: Work, ctx: &Context<Self>) {
-        let (batch, desk) = (work.batch(Clock::wall()), ctx.address());
-        self.house.ledger.keep(batch, move |result| desk.do_send(Settled { work, result }));
+        // By way of the post: a successor of this actor hears of it, too.
+        let (batch, desk) = (work.batch(Clock::wall()), self.house.posts.dead_letters.clone());
+        self.house.ledger.keep(batch, move |result| desk.tell(Settled { work, result }));
     }
 
     pub(super) fn offer_again(&mut self, ctx: &Context<Self>) {

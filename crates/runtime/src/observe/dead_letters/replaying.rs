@@ -34,7 +34,6 @@ struct Accepted {
     run: RunId,
     agent: AgentIndex,
     name: AgentName,
-    force: bool,
     /// The payload, where it is in memory.
     payload: Option<Arc<[u8]>>,
     /// It is on disk only.
@@ -52,7 +51,11 @@ impl DeadLetters {
         let (ledger, posts) = (self.house.ledger.clone(), self.house.posts.clone());
         let (run, agent, name) = (accepted.run, accepted.agent, accepted.name.clone());
         let step = Step::BeginReplay { run, force };
-        let kept = keep(ledger, accepted, step.clone()).into_actor(self).map(move |kept, this, _| {
+        let keeping = async move {
+            let kept = keep(ledger, accepted, &step).await;
+            (kept, step)
+        };
+        let kept = keeping.into_actor(self).map(move |(kept, step), this, _| {
             this.busy.remove(&id);
             let payload = kept?;
             this.act(id, &step, Clock::wall());
@@ -93,14 +96,13 @@ impl DeadLetters {
         }
         let payload = letter.execution.payload.clone();
         let payload_is_on_disk = payload.is_none() && letter.payload_bytes.is_some();
-        Ok(Accepted { letter: id, run, agent, name, force, payload, payload_is_on_disk })
+        Ok(Accepted { letter: id, run, agent, name, payload, payload_is_on_disk })
     }
 }
 
 /// Keeps that a letter is replayed, with the trigger that makes sure of it; answers the payload.
-async fn keep(ledger: Ledger, accepted: Accepted, step: Step) -> Result<Option<Arc<[u8]>>, DeskError> {
+async fn keep(ledger: Ledger, accepted: Accepted, step: &Step) -> Result<Option<Arc<[u8]>>, DeskError> {
     let (id, run) = (accepted.letter, accepted.run);
-    debug_assert!(matches!(step, Step::BeginReplay { force, .. } if force == accepted.force));
     let payload = if accepted.payload_is_on_disk {
         let row = ledger.read(move |reader| reader.letter(id)).await?;
         row.ok_or(LetterRefusal::Unknown(id))?.payload.map(Arc::from)
@@ -118,7 +120,7 @@ async fn keep(ledger: Ledger, accepted: Accepted, step: Step) -> Result<Option<A
         payload: payload.as_ref().map(|payload: &Arc<[u8]>| payload.to_vec()),
         cause: None,
     };
-    let batch = vec![change(id, &step, now), Change::AcceptTrigger(Box::new(trigger))];
+    let batch = vec![change(id, step, now), Change::AcceptTrigger(Box::new(trigger))];
     ledger.kept(batch).await.map_err(DeskError::NotKept)?;
     Ok(payload)
 }
@@ -127,10 +129,9 @@ async fn keep(ledger: Ledger, accepted: Accepted, step: Step) -> Result<Option<A
 async fn admit(posts: &Posts, request: Request) -> Result<(), Reason> {
     for _ in 0..LOOKS {
         match posts.queue.ask(Admit(request.clone()), ANSWER).await {
-            Ok(Admission::Accepted(_)) => return Ok(()),
+            // Without an answer it has the request, and is only slow.
+            Ok(Admission::Accepted(_)) | Err(Unavailable::TimedOut(..)) => return Ok(()),
             Ok(Admission::Refused(_, reason) | Admission::Skipped(_, reason)) => return Err(reason),
-            // It has the request, and is only slow.
-            Err(Unavailable::TimedOut(..)) => return Ok(()),
             Err(Unavailable::Vacant(_)) => tokio::time::sleep(PAUSE).await,
         }
     }

@@ -1,6 +1,7 @@
 //! What is done about dead letters: replay, edit, discard.
 
-use std::io::{IsTerminal, Write};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ impl Progress {
         ];
         for (number, word) in parts {
             if number > 0 {
-                text.push_str(&format!(", {number} {word}"));
+                let _ = write!(text, ", {number} {word}");
             }
         }
         match self.state.as_str() {
