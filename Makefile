@@ -40,6 +40,13 @@ bench: ## measure: decisions with criterion, then the whole program against its 
 	cargo build --release --locked -p werkpilot -p werkpilot-bench
 	target/release/werkpilot-bench
 
+# The same tests as in `make test`, many more times each.
+.PHONY: soak
+soak: ## crashes and restarts, twenty times at every step (some minutes)
+	@scripts/setup.sh test
+	cargo build --locked -p werkpilot -p werkpilot-tests --bins
+	WERKPILOT_SOAK_TIMES=$${WERKPILOT_SOAK_TIMES:-25} cargo nextest run --locked --profile soak -p werkpilot-tests --test crash
+
 .PHONY: schemas
 schemas: ## write docs/schema anew from the code
 	UPDATE_SCHEMAS=1 cargo test --locked -p werkpilot-config --test it schemas

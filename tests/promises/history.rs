@@ -47,6 +47,7 @@ fn check(fleet: &Werkpilot, good: &str, bad: &str) {
     for time in ["queuedAt", "startedAt", "endedAt"] {
         assert!(whole[time].is_string(), "{time} is missing: {whole}");
     }
+    assert_eq!(whole["log"]["folder"], "logs/bad", "{whole}");
     for span in ["waitedMs", "durationMs"] {
         assert!(whole[span].is_number(), "{span} is missing: {whole}");
     }

@@ -160,9 +160,9 @@ fn a_service_that_backs_off_goes_on_with_its_delay() {
     wait_until("it is on disk", || kept(&fleet, "flapping").is_some_and(|state| state.restarts == 1));
     for crash in [true, false] {
         if crash {
-            fleet.kill_and_restart()
+            fleet.kill_and_restart();
         } else {
-            fleet.restart()
+            fleet.restart();
         }
         assert_eq!(fleet.status("flapping"), "backing_off");
         assert_eq!(reason(&fleet, "flapping"), why);

@@ -3,11 +3,12 @@
 //! A window is half open at its old end: at `now`, what happened in `(now − window, now]` counts, so any interval
 //! `[t, t + window)` holds at most the allowed number. Neither reads a clock.
 
+mod kept;
+
 use std::collections::VecDeque;
-use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+pub use kept::{KeptBreaker, KeptState};
 
 use crate::reason::Reason;
 use crate::settings;
@@ -184,38 +185,6 @@ pub struct AgentBreaker {
     restarts: VecDeque<Point>,
 }
 
-/// What of an [`AgentBreaker`] outlives the orchestrator. Times are relative to when it was taken: a wall clock that is
-/// set back keeps nobody out for longer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct KeptBreaker {
-    /// Where it stood.
-    pub state: KeptState,
-    /// While open: until its trial.
-    pub left_ms: u64,
-    /// How long it was, or is, open.
-    pub cooldown_ms: u64,
-    /// Why it opened last.
-    pub why: Option<String>,
-    /// See `dead_letters` of the settings.
-    pub dead_letters_in_a_row: u32,
-    /// Restarts within its window.
-    pub restarts_ms_ago: Vec<u64>,
-}
-
-/// The word for a [`BreakerState`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KeptState {
-    /// All is well.
-    #[default]
-    Closed,
-    /// Nothing runs.
-    Open,
-    /// One trial may run; one that ran was cut off, and is tried again.
-    HalfOpen,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     dead_letters: u32,
@@ -244,45 +213,6 @@ impl AgentBreaker {
             dead_letters_in_a_row: 0,
             restarts: VecDeque::new(),
         }
-    }
-
-    /// As it was `passed` ago; the cooldown went on meanwhile.
-    pub fn restored(settings: &settings::Breaker, kept: &KeptBreaker, passed: Duration, now: Moment) -> Self {
-        let cooldown = Duration::from_millis(kept.cooldown_ms);
-        let left = Duration::from_millis(kept.left_ms).min(cooldown).saturating_sub(passed);
-        let state = match kept.state {
-            KeptState::Closed => BreakerState::Closed,
-            KeptState::Open => BreakerState::Open { until: now + left, cooldown },
-            KeptState::HalfOpen => BreakerState::HalfOpen { cooldown },
-        };
-        let ages = kept.restarts_ms_ago.iter().map(|age| Duration::from_millis(*age).saturating_add(passed));
-        let mut restarts: Vec<Point> = ages.map(|age| Point::ago(now, age)).collect();
-        restarts.sort_unstable();
-        let dead_letters_in_a_row = kept.dead_letters_in_a_row;
-        Self { limits: settings.into(), state, dead_letters_in_a_row, restarts: restarts.into() }
-    }
-
-    /// What of it outlives the orchestrator; the reason is the agent's to add.
-    pub fn kept(&self, now: Moment) -> KeptBreaker {
-        let (state, left, cooldown) = match self.state {
-            BreakerState::Closed => (KeptState::Closed, Duration::ZERO, Duration::ZERO),
-            BreakerState::Open { until, cooldown } => (KeptState::Open, until.since(now), cooldown),
-            BreakerState::HalfOpen { cooldown } => (KeptState::HalfOpen, Duration::ZERO, cooldown),
-        };
-        KeptBreaker {
-            state,
-            left_ms: millis(left),
-            cooldown_ms: millis(cooldown),
-            why: None,
-            dead_letters_in_a_row: self.dead_letters_in_a_row,
-            restarts_ms_ago: self.restarts.iter().map(|at| millis(at.age(now))).collect(),
-        }
-    }
-
-    /// Feeds all that [`AgentBreaker::kept`] tells of, but not how long ago it was: the same until something happens.
-    pub fn mark(&self, hasher: &mut impl Hasher) {
-        self.dead_letters_in_a_row.hash(hasher);
-        self.restarts.hash(hasher);
     }
 
     /// New limits; they are looked at with the next event, and a cooldown in progress keeps its length.
@@ -389,10 +319,6 @@ impl AgentBreaker {
     fn doubled(&self, cooldown: Duration) -> Duration {
         cooldown.saturating_mul(2).min(LONGEST_COOLDOWN.max(self.limits.cooldown))
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use werkpilot_core::trigger::Trigger;
 use crate::alarm::{Alarm, Alarmed};
 use crate::house::{House, HousePhase};
 use crate::intake::schedule::ScheduleAgents;
-use crate::observe::dead_letters::KeepDeadLetter;
 use crate::state::{CutOff, triggers};
 use crate::supervision::ExitNotice;
 use crate::work::queue::AdmitBatch;
@@ -157,7 +156,7 @@ impl BootActor {
             self.house.emit(event);
         }
         for (draft, end) in letters {
-            self.house.posts.dead_letters.tell(KeepDeadLetter { draft, end });
+            self.house.keep_letter(draft, end);
         }
     }
 

@@ -132,6 +132,11 @@ impl Handle {
         Ok(())
     }
 
+    /// Ends the desk's actor by a panic: a drill. Its successor takes over.
+    pub fn crash_dead_letters(&self) {
+        self.posts.dead_letters.tell(crate::observe::dead_letters::Crash);
+    }
+
     /// Throws all dead letters away that are meant and are not being replayed.
     pub async fn discard_dead_letters(&self, filter: LetterFilter) -> Result<Handled, ControlError> {
         let ids = self.dead_letter_ids(filter).await?;

@@ -5,7 +5,9 @@
 mod desk;
 mod keeping;
 mod replaying;
+mod resuming;
 mod sets;
+mod tray;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -14,12 +16,13 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use serde::Serialize;
-use werkpilot_core::dead_letters::{DeadLetterDraft, Pace, PlanEvent, Step};
+use werkpilot_core::dead_letters::{Pace, PlanEvent, Step};
 use werkpilot_core::event::{End, Event};
 use werkpilot_core::exit::Exit;
 use werkpilot_core::ids::{AgentName, RunId};
+use werkpilot_core::reason::Reason;
 use werkpilot_core::time::{Moment, Timestamp};
-use werkpilot_store::{Change, LetterAction, StoreError};
+use werkpilot_store::{Change, LetterAction};
 
 use crate::alarm::{Alarm, Alarmed};
 use crate::clock::Clock;
@@ -27,6 +30,8 @@ use crate::house::House;
 use crate::supervision::ExitNotice;
 
 use desk::change;
+use tray::Incoming;
+
 pub use desk::{Desk, DeskError, ReplaySet, ReplaySetView, Wish, Work};
 
 /// What the disk would not take is offered again so often; the store finds out itself when the disk is back.
@@ -34,19 +39,13 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks at the age of the oldest letter, at most: the wall clock may be set.
 const AGE_LOOK: Duration = Duration::from_mins(10);
 
-/// Takes in what failed for good. A replay that failed makes no second letter of it.
+/// Deals with all that came since the last time.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct KeepDeadLetter {
-    /// What is known of it.
-    pub draft: Box<DeadLetterDraft>,
-    /// What is to be written down of the end of its execution: kept together with the letter, or neither is.
-    pub end: Vec<Change>,
-}
+pub struct LookInTray;
 
 /// The replay of a letter ended.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub struct ReplayEnded {
     /// Of which letter.
     pub letter: u64,
@@ -60,12 +59,13 @@ pub struct ReplayEnded {
     pub by_shutdown: bool,
 }
 
-/// What the disk said.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-struct Settled {
-    work: Work,
-    result: Result<(), StoreError>,
+impl ReplayEnded {
+    /// What the end of an execution says of a replay, if it was one.
+    pub fn of(event: &Event) -> Option<Self> {
+        let Event::ExecutionEnded { run, end, trigger, exit, reason, .. } = event else { return None };
+        let by_shutdown = matches!(reason, Some(Reason::ShuttingDown));
+        Some(Self { letter: trigger.dead_letter()?, run: *run, end: *end, exit: exit.clone(), by_shutdown })
+    }
 }
 
 /// Replays a letter; answers the new execution once it is accepted and on disk.
@@ -132,6 +132,11 @@ pub struct DiscardLetters {
 #[rtype(result = "()")]
 pub struct ResizeDesk(pub u32);
 
+/// Ends by a panic, to show in tests and drills that nothing is lost by it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Crash;
+
 /// Of how many letters something was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -166,7 +171,7 @@ impl DeadLetters {
         let now = self.house.clock.steady();
         if self.again_at.is_some_and(|at| at <= now) {
             self.again_at = None;
-            self.offer_again(ctx);
+            self.offer_again();
         }
         self.expire();
         self.look_at_health(now);
@@ -174,6 +179,25 @@ impl DeadLetters {
         let deadline = [self.again_at, self.health_at, self.next_age(), self.next_begin()].into_iter().flatten().min();
         let clock = self.house.clock;
         Alarm::set(self, deadline, clock, ctx);
+    }
+
+    /// Deals with all that came.
+    fn look_in_tray(&mut self, ctx: &mut Context<Self>) {
+        let tray = self.house.dead_letters.borrow().tray.clone();
+        let mut settled = false;
+        while let Some(incoming) = tray.take() {
+            match incoming {
+                Incoming::Letter { draft, end } => self.take_in(*draft, end, ctx),
+                Incoming::Ended(ended) => self.replay_ended(&ended, ctx),
+                Incoming::Settled { work, result } => {
+                    settled = true;
+                    self.settle(*work, result, ctx);
+                }
+            }
+        }
+        if settled {
+            self.turn(ctx);
+        }
     }
 
     /// Checks a step for each of these letters, keeps those that may be, and does them.
@@ -248,8 +272,12 @@ impl Actor for DeadLetters {
             self.again_at = Some(self.house.clock.steady());
         }
         self.health_at = Some(self.house.clock.steady());
-        self.forget_begun();
+        if std::mem::replace(&mut self.house.dead_letters.borrow_mut().is_open, true) {
+            self.forget_begun();
+            self.resume(ctx);
+        }
         self.trim();
+        self.look_in_tray(ctx);
         self.turn(ctx);
     }
 }
@@ -264,25 +292,10 @@ impl Alarmed for DeadLetters {
     }
 }
 
-impl Handler<KeepDeadLetter> for DeadLetters {
+impl Handler<LookInTray> for DeadLetters {
     type Result = ();
-    fn handle(&mut self, KeepDeadLetter { draft, end }: KeepDeadLetter, ctx: &mut Self::Context) {
-        self.take_in(*draft, end, ctx);
-    }
-}
-
-impl Handler<ReplayEnded> for DeadLetters {
-    type Result = ();
-    fn handle(&mut self, ended: ReplayEnded, ctx: &mut Self::Context) {
-        self.replay_ended(&ended, ctx);
-    }
-}
-
-impl Handler<Settled> for DeadLetters {
-    type Result = ();
-    fn handle(&mut self, Settled { work, result }: Settled, ctx: &mut Self::Context) {
-        self.settle(work, result, ctx);
-        self.turn(ctx);
+    fn handle(&mut self, _: LookInTray, ctx: &mut Self::Context) {
+        self.look_in_tray(ctx);
     }
 }
 
@@ -362,5 +375,12 @@ impl Handler<ResizeDesk> for DeadLetters {
         let evicted = self.house.dead_letters.borrow_mut().ring.resize(capacity);
         self.evicted(evicted);
         self.turn(ctx);
+    }
+}
+
+impl Handler<Crash> for DeadLetters {
+    type Result = ();
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crash drill of the dead-letter desk");
     }
 }

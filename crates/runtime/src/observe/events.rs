@@ -12,7 +12,6 @@ use tokio::sync::oneshot;
 use werkpilot_core::event::{Event, Recorded, Weight};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::reason::Reason;
-use werkpilot_core::trigger::Trigger;
 use werkpilot_store::Change;
 use werkpilot_store::row::event::EventRow;
 use werkpilot_store::row::execution::ExecutionRow;
@@ -156,7 +155,9 @@ impl EventLog {
                 let _ = waiter.send(recorded.clone());
             }
         }
-        self.tell_desk(&recorded.event);
+        if let Some(ended) = ReplayEnded::of(&recorded.event) {
+            self.house.replay_ended(ended);
+        }
         if self.house.bus.is_some() {
             self.pass_on(&recorded);
         }
@@ -168,15 +169,6 @@ impl EventLog {
             self.pending.push(Change::AddEvent(Box::new(row_of(&recorded))));
         }
         book.take(recorded);
-    }
-
-    /// To the dead-letter desk: how a replay ended.
-    fn tell_desk(&self, event: &Event) {
-        if let Event::ExecutionEnded { run, end, trigger: Trigger::Replay { dead_letter }, exit, reason, .. } = event {
-            let (letter, run, end, exit) = (*dead_letter, *run, *end, exit.clone());
-            let by_shutdown = matches!(reason, Some(Reason::ShuttingDown));
-            self.house.posts.dead_letters.tell(ReplayEnded { letter, run, end, exit, by_shutdown });
-        }
     }
 
     /// To the bus: what listeners want to hear, and what changes its answers.

@@ -156,8 +156,13 @@ pub struct ExecutionView {
     pub peak_memory_bytes: Option<u64>,
     /// Its attempts one by one.
     pub attempt_list: Option<Value>,
-    /// Where its output begins, if that was written down; `logs RUN` finds it either way.
+    /// Where its output is: the `folder` in the state folder, and the `mark` that its lines carry there, however often
+    /// the files are rotated.
     pub log: Option<Value>,
+}
+
+fn place_of_log(run: RunId, agent: &AgentName) -> Value {
+    serde_json::json!({ "folder": format!("logs/{agent}"), "mark": run.short() })
 }
 
 impl From<ExecutionRow> for ExecutionView {
@@ -170,6 +175,7 @@ impl From<ExecutionRow> for ExecutionView {
         };
         let attempt_list = row.attempts.as_ref().map(Json::value);
         let listed = attempt_list.as_ref().and_then(Value::as_array).map_or(0, Vec::len);
+        let log = row.log.as_ref().map_or_else(|| place_of_log(row.run, &row.agent), Json::value);
         Self {
             run_id: row.run,
             agent: row.agent,
@@ -188,7 +194,7 @@ impl From<ExecutionRow> for ExecutionView {
             cause: row.why.map(|why| why.data.value()),
             peak_memory_bytes: row.peak_bytes,
             attempt_list,
-            log: row.log.as_ref().map(Json::value),
+            log: Some(log),
         }
     }
 }
@@ -230,6 +236,7 @@ impl ExecutionView {
     }
 
     fn bare(run_id: RunId, agent: AgentName, trigger: Trigger) -> Self {
+        let log = Some(place_of_log(run_id, &agent));
         Self {
             run_id,
             agent,
@@ -248,7 +255,7 @@ impl ExecutionView {
             cause: None,
             peak_memory_bytes: None,
             attempt_list: None,
-            log: None,
+            log,
         }
     }
 

@@ -22,7 +22,6 @@ use crate::alarm::{Alarm, Alarmed};
 use crate::clock::Clock;
 use crate::house::{House, ScheduleLag};
 use crate::intake::schedule::ScheduledRunEnded;
-use crate::observe::dead_letters::KeepDeadLetter;
 use crate::observe::percentiles::{RecordSuccess, RestartsTaken};
 use crate::supervision::ExitNotice;
 
@@ -119,7 +118,7 @@ impl QueueActor {
 
     /// A dead letter comes just before the end of its execution, and both are kept together or not at all.
     fn perform_all(&self, actions: &mut Vec<Action>) {
-        let keep = |draft, end| self.house.posts.dead_letters.tell(KeepDeadLetter { draft, end });
+        let keep = |draft, end| self.house.keep_letter(draft, end);
         let mut letter: Option<Box<DeadLetterDraft>> = None;
         for action in actions.drain(..) {
             match action {

@@ -75,7 +75,13 @@ pub fn one(run: RunId, context: &Context) -> Result<ExecutionView, Failure> {
     };
     context.online_or_kept(online, |reader| {
         let row = reader.execution(run).map_err(unreadable)?;
-        row.map(ExecutionView::from).ok_or_else(|| {
+        let view = row.map(ExecutionView::from).map(|mut view| {
+            if !view.has_ended() {
+                view.reason = Some("no orchestrator runs: the next start ends it as interrupted".to_owned());
+            }
+            view
+        });
+        view.ok_or_else(|| {
             Failure::new(Code::NoInput, format!("there is no execution {run} in the history"))
                 .hint("`werkpilot history` lists them; old ones are forgotten ([history] keep, max_runs_per_agent)")
         })
@@ -170,7 +176,7 @@ fn execution_text(execution: &ExecutionView) -> String {
         }
     };
     let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-    line("end", &execution.state);
+    line("state", &execution.state);
     line("because", execution.reason.as_deref().unwrap_or_default());
     line("exit", &execution.exit.as_ref().map(ToString::to_string).unwrap_or_default());
     line("trigger", &execution.trigger.to_string());
@@ -183,6 +189,9 @@ fn execution_text(execution: &ExecutionView) -> String {
     line("took", &duration(execution.duration_ms));
     line("attempts", &execution.attempts.to_string());
     line("peak memory", &execution.peak_memory_bytes.map(|peak| bytes(peak as f64)).unwrap_or_default());
+    let log = execution.log.as_ref().filter(|log| log["mark"].is_string());
+    let log = log.map(|log| format!("{}, lines marked {}", plain(&log["folder"]), plain(&log["mark"])));
+    line("log", &log.unwrap_or_default());
     for attempt in execution.attempt_list.as_ref().and_then(Value::as_array).into_iter().flatten() {
         let took = ["durationMs", "duration_ms"].iter().find_map(|key| attempt[*key].as_f64());
         let started = ["startedAt", "started_at"].iter().find_map(|key| attempt[*key].as_str()).unwrap_or_default();
@@ -218,7 +227,7 @@ mod tests {
             "peakMemoryBytes": 1_048_576, "attemptList": [
                 { "attempt": 1, "startedAt": "2026-11-21T08:40:01.000Z", "durationMs": 20.5, "exit": { "kind": "code", "value": 3 } },
                 { "attempt": 2, "startedAt": "2026-11-21T08:40:04.000Z", "durationMs": 1250, "exit": { "kind": "code", "value": 3 } },
-            ], "log": null,
+            ], "log": { "folder": "logs/report", "mark": "0123456789ab" },
         });
         serde_json::from_value(value).unwrap()
     }

@@ -104,8 +104,9 @@ impl Instance {
     /// Until when it backs off, or would if it were not for the shutdown, why, and whether the start that follows counts.
     pub fn backing_off(&self) -> Option<(Moment, &Reason, bool)> {
         match (&self.phase, &self.cut_short) {
-            (Phase::BackingOff { until, reason, counted }, _)
-            | (Phase::Off { .. }, Some((until, reason, counted))) => Some((*until, reason, *counted)),
+            (Phase::BackingOff { until, reason, counted }, _) | (Phase::Off { .. }, Some((until, reason, counted))) => {
+                Some((*until, reason, *counted))
+            }
             _ => None,
         }
     }

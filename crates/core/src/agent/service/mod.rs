@@ -113,7 +113,9 @@ impl Service {
         let kept = self.instances.iter().filter(|instance| !instance.surplus).map(|instance| KeptInstance {
             instance: instance.number,
             restarts_in_a_row: instance.failures,
-            wait: instance.backing_off().map(|(until, reason, counted)| KeptWait::new(until.since(now), reason, counted)),
+            wait: instance
+                .backing_off()
+                .map(|(until, reason, counted)| KeptWait::new(until.since(now), reason, counted)),
         });
         kept.filter(|kept| kept.restarts_in_a_row > 0 || kept.wait.is_some()).collect()
     }

@@ -12,6 +12,7 @@ use werkpilot_core::time::Timestamp;
 use werkpilot_store::row::letter::LetterRow;
 use werkpilot_store::{Change, LetterAction, StoreError};
 
+use super::tray::Tray;
 use crate::state::{CutOff, Ledger, ReadError};
 
 /// Sets that are remembered once they are over, for who asks how they went.
@@ -26,6 +27,10 @@ pub struct Desk {
     /// Sets that are replayed, and the last ones that were.
     pub(super) sets: Vec<ReplaySet>,
     newest_set: u64,
+    /// What came and has not been looked at.
+    pub(super) tray: Tray,
+    /// An actor was here before.
+    pub(super) is_open: bool,
 }
 
 /// Reading goes to the letters.
@@ -191,7 +196,14 @@ pub enum DeskError {
 impl Desk {
     /// An empty desk for so many letters.
     pub fn new(capacity: usize) -> Self {
-        Self { ring: DeadLetterRing::new(capacity), unkept: VecDeque::new(), sets: Vec::new(), newest_set: 0 }
+        Self {
+            ring: DeadLetterRing::new(capacity),
+            unkept: VecDeque::new(),
+            sets: Vec::new(),
+            newest_set: 0,
+            tray: Tray::default(),
+            is_open: false,
+        }
     }
 
     /// The desk as the last orchestrator left it. A replay that was cut off has ended, without success; one that never

@@ -6,7 +6,8 @@ use werkpilot_core::event::{End, Event};
 use werkpilot_core::time::{Moment, Timestamp};
 use werkpilot_store::{Change, Conflict, LetterAction, StoreError};
 
-use super::{AGAIN, AGE_LOOK, DeadLetters, ReplayEnded, Settled, Work};
+use super::tray::Incoming;
+use super::{AGAIN, AGE_LOOK, DeadLetters, LookInTray, ReplayEnded, Work};
 use crate::clock::Clock;
 
 impl DeadLetters {
@@ -56,22 +57,29 @@ impl DeadLetters {
     /// Hands it to the disk, behind what waits for that already.
     fn submit(&mut self, work: Work, ctx: &mut Context<Self>) {
         if self.house.dead_letters.borrow().unkept.is_empty() {
-            self.offer(work, ctx);
+            self.offer(work);
         } else {
             self.wait_for_disk(work, ctx);
         }
     }
 
-    fn offer(&self, work: Work, ctx: &Context<Self>) {
-        // By way of the post: a successor of this actor hears of it, too.
-        let (batch, desk) = (work.batch(Clock::wall()), self.house.posts.dead_letters.clone());
-        self.house.ledger.keep(batch, move |result| desk.tell(Settled { work, result }));
+    fn offer(&self, work: Work) {
+        let (batch, tray, desk) = (
+            work.batch(Clock::wall()),
+            self.house.dead_letters.borrow().tray.clone(),
+            self.house.posts.dead_letters.clone(),
+        );
+        let work = Box::new(work);
+        self.house.ledger.keep(batch, move |result| {
+            tray.push(Incoming::Settled { work, result });
+            desk.tell(LookInTray);
+        });
     }
 
-    pub(super) fn offer_again(&mut self, ctx: &Context<Self>) {
+    pub(super) fn offer_again(&self) {
         let waiting = std::mem::take(&mut self.house.dead_letters.borrow_mut().unkept);
         for work in waiting {
-            self.offer(work, ctx);
+            self.offer(work);
         }
     }
 

@@ -48,7 +48,7 @@ impl DeadLetters {
             Err(error) => return Box::pin(async { Err(error) }.into_actor(self)),
         };
         self.busy.insert(id);
-        let (ledger, posts) = (self.house.ledger.clone(), self.house.posts.clone());
+        let ledger = self.house.ledger.clone();
         let (run, agent, name) = (accepted.run, accepted.agent, accepted.name.clone());
         let step = Step::BeginReplay { run, force };
         let keeping = async move {
@@ -62,21 +62,29 @@ impl DeadLetters {
             this.house.emit(Event::DeadLetterReplayed { id, agent: name, run });
             Ok(payload)
         });
-        Box::pin(kept.then(move |kept: Result<_, DeskError>, this: &mut Self, _| {
-            let admit = async move {
-                let payload = kept?;
-                let trigger = Trigger::Replay { dead_letter: id };
-                let request = Request { payload, run: Some(run), ..Request::new(agent, trigger) };
-                let admitted = admit(&posts, request).await;
-                admitted.map_err(|reason| LetterRefusal::NotAdmitted { letter: id, reason }.into())
-            };
-            admit.into_actor(this).map(move |admitted, this, ctx| {
-                if matches!(admitted, Err(DeskError::Refused(LetterRefusal::NotAdmitted { .. }))) {
-                    let end = vec![Change::DropTrigger(run)];
-                    this.end_replay(Work::EndReplay { letter: id, run, succeeded: false, killed: false, end }, ctx);
-                }
-                admitted.map(|()| run)
-            })
+        Box::pin(kept.then(move |kept: Result<_, DeskError>, this: &mut Self, _| match kept {
+            Ok(payload) => this.admit(id, run, agent, payload),
+            Err(error) => Box::pin(async { Err(error) }.into_actor(this)),
+        }))
+    }
+
+    /// Hands a replay that is on disk to the queue; what that does not take has ended.
+    pub(super) fn admit(
+        &self,
+        id: u64,
+        run: RunId,
+        agent: AgentIndex,
+        payload: Option<Arc<[u8]>>,
+    ) -> ResponseActFuture<Self, Result<RunId, DeskError>> {
+        let posts = self.house.posts.clone();
+        let trigger = Trigger::Replay { dead_letter: id };
+        let request = Request { payload, run: Some(run), ..Request::new(agent, trigger) };
+        let admitting = async move { admit(&posts, request).await };
+        Box::pin(admitting.into_actor(self).map(move |admitted, this, ctx| {
+            let Err(reason) = admitted else { return Ok(run) };
+            let end = vec![Change::DropTrigger(run)];
+            this.end_replay(Work::EndReplay { letter: id, run, succeeded: false, killed: false, end }, ctx);
+            Err(LetterRefusal::NotAdmitted { letter: id, reason }.into())
         }))
     }
 

@@ -1,0 +1,60 @@
+//! After a death of this actor: replays of which the disk knows, and perhaps nobody else.
+
+use actix::prelude::*;
+use werkpilot_core::dead_letters::{LetterState, Step};
+use werkpilot_store::reader::LetterFilter;
+use werkpilot_store::row::letter::LetterRow;
+
+use super::{DeadLetters, ReplayEnded};
+
+/// More than can be begun at a time.
+const MOST: usize = 1_000;
+
+impl DeadLetters {
+    /// Looks on disk for replays whose begin, or whose end, the dead one did not live to carry out.
+    pub(super) fn resume(&self, ctx: &mut Context<Self>) {
+        let ledger = self.house.ledger.clone();
+        if !ledger.is_kept() {
+            return;
+        }
+        let wanted = LetterFilter {
+            states: vec![LetterState::Replaying],
+            oldest_first: true,
+            limit: MOST,
+            ..Default::default()
+        };
+        let read = async move { ledger.read(move |reader| reader.letters(&wanted)).await };
+        ctx.spawn(read.into_actor(self).map(|page, this, ctx| match page {
+            Ok(page) => page.rows.into_iter().for_each(|row| this.resume_one(row, ctx)),
+            Err(error) => log::error!("failed to {error}: replays that were beginning wait for the next start"),
+        }));
+    }
+
+    fn resume_one(&mut self, row: LetterRow, ctx: &mut Context<Self>) {
+        let (id, Some(run)) = (row.id, row.replay_run) else { return };
+        let letter = self.house.dead_letters.borrow().get(id).map(|letter| letter.standing.clone());
+        match letter {
+            // Gave way, or is in the hands of this one already.
+            None => return,
+            Some(_) if self.busy.contains(&id) => return,
+            Some(standing) if standing.replay_run == Some(run) && standing.state != LetterState::Replaying => return,
+            Some(standing) if standing.replay_run == Some(run) => {}
+            Some(_) => self.act(id, &Step::BeginReplay { run, force: true }, row.updated_at),
+        }
+        let agent = self.house.directory.borrow().find(row.agent.as_str());
+        let Some(agent) = agent else { return };
+        if self.house.dispatcher.borrow().live(agent).iter().any(|live| live.run == run) {
+            return;
+        }
+        let ended = self.house.events.borrow().end_of(run).and_then(|recorded| ReplayEnded::of(&recorded.event));
+        if let Some(ended) = ended {
+            return self.replay_ended(&ended, ctx);
+        }
+        let admit = self.admit(id, run, agent, row.payload.map(Into::into));
+        ctx.spawn(admit.map(move |admitted, _, _| {
+            if let Err(error) = admitted {
+                log::warn!("dead letter {id} was not replayed: {error}");
+            }
+        }));
+    }
+}
