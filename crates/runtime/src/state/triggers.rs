@@ -49,6 +49,7 @@ pub fn request(agent: werkpilot_core::ids::AgentIndex, row: TriggerRow) -> Reque
         scheduled_for: row.scheduled_for,
         payload: row.payload.map(Arc::from),
         run: Some(row.run),
+        waits: true,
         ..Request::new(agent, row.trigger)
     }
 }
