@@ -17,7 +17,11 @@ fn fleet() -> Plan {
 /// A path of the table with its names filled in by things that exist, where any do.
 fn filled(path: &str) -> String {
     let run = "0199f1c7-7d5e-7000-8000-000000000000";
-    path.replace("{name}", "agent-sales").replace("{subject}", "agent-sales").replace("{run}", run).replace("{id}", "1")
+    path.replace("{name}", "agent-sales")
+        .replace("{subject}", "agent-sales")
+        .replace("{run}", run)
+        .replace("{id}", "1")
+        .replace("{set}", "1")
 }
 
 fn method(method: Method) -> &'static str {
@@ -48,10 +52,12 @@ fn over_the_control_socket_every_route_answers() {
         for route in ROUTES.iter().filter(|route| route.path != "/api/v1/shutdown") {
             let answer = site.control(&Request::new(method(route.method), &filled(route.path))).await;
             let expected: &[u16] = match route.path {
-                // There is no such execution and no such dead letter.
-                path if path.contains("{run}") || path.contains("{id}") => &[404],
+                // There is no such execution, dead letter or set of replays.
+                path if ["{run}", "{id}", "{set}"].iter().any(|name| path.contains(name)) => &[404],
                 // Which ones is not said.
-                "/api/v1/dead-letters/replay" if route.method == Method::Post => &[400],
+                "/api/v1/dead-letters/replay" | "/api/v1/dead-letters/discard" if route.method == Method::Post => {
+                    &[400]
+                }
                 // The files that the test's orchestrator would read again have a fault.
                 "/api/v1/reload" => &[422],
                 // Its dependency is on its way for ever.

@@ -3,6 +3,7 @@
 use werkpilot_core::event::Recorded;
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_process::logs;
+use werkpilot_store::reader::{EventFilter, HistoryFilter};
 use werkpilot_store::row::event::EventRow;
 
 use super::facts::{FactPage, FactQuery, Remembered, Told, join, missing, row_of};
@@ -11,7 +12,6 @@ use super::{Ledger, ReadError};
 use crate::handle::{ControlError, Handle};
 use crate::house::House;
 use crate::why::{Fact, Why};
-use werkpilot_store::reader::{EventFilter, HistoryFilter};
 
 /// Facts about an execution that are told with it.
 const FACTS: usize = 20;
