@@ -93,7 +93,9 @@ impl From<ControlError> for Problem {
         let (status, kind) = match &error {
             ControlError::UnknownAgent { .. } => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-agent"),
             ControlError::UnknownSubject { .. } => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-subject"),
-            ControlError::ForgottenRun(_) | ControlError::UnknownRun(_) => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-run"),
+            ControlError::ForgottenRun(_) | ControlError::UnknownRun(_) => {
+                (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-run")
+            }
             ControlError::UnknownDeadLetter(_) => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-dead-letter"),
             ControlError::DeadLetter(_) => (StatusCode::CONFLICT, "urn:werkpilot:dead-letter"),
             ControlError::NotAJob(_) => (StatusCode::CONFLICT, "urn:werkpilot:not-a-job"),

@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use commands::{
-    agents, bus, check, config, control, dlq, down, events, generate, history, logs, plan, publish, queue, request, run,
-    state, status, subscribe, up, why,
+    agents, bus, check, config, control, dlq, down, events, generate, history, logs, plan, publish, queue, request,
+    run, state, status, subscribe, up, why,
 };
 use failure::{Code, Failure};
 
