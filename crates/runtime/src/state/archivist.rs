@@ -17,8 +17,10 @@ use crate::clock::Clock;
 use crate::house::House;
 use crate::supervision::ExitNotice;
 
-/// How often the disk's health is looked at: two atomics and a lock that nobody holds for long.
+/// How often the disk's health is looked at while it is ill: two atomics and a lock that nobody holds for long.
 const LOOK: Duration = Duration::from_millis(200);
+/// The same while it is well. What can't be kept is told at once; this is for what nobody waits for.
+const QUIET_LOOK: Duration = Duration::from_secs(5);
 /// The first pruning: when the boot's rush is over.
 const FIRST_PRUNING: Duration = Duration::from_secs(5);
 /// Between two prunings.
@@ -98,6 +100,8 @@ pub struct Archivist {
     starting: bool,
     /// Starts of a writer in a row that failed.
     failures: u32,
+    /// The next look.
+    next_look: SpawnHandle,
     /// Executions and events that this pruning took out.
     gone: (u64, u64),
     _notice: ExitNotice,
@@ -106,11 +110,35 @@ pub struct Archivist {
 impl Archivist {
     /// An actor for the house's ledger.
     pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
-        Self { house, watch: Watch::default(), starting: false, failures: 0, gone: (0, 0), _notice: notice }
+        Self {
+            house,
+            watch: Watch::default(),
+            starting: false,
+            failures: 0,
+            next_look: SpawnHandle::default(),
+            gone: (0, 0),
+            _notice: notice,
+        }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
-        ctx.run_later(LOOK, Self::look);
+        self.examine(ctx);
+        let ill = self.watch.ill.is_some() || self.starting;
+        ctx.cancel_future(self.next_look);
+        self.next_look = ctx.run_later(if ill { LOOK } else { QUIET_LOOK }, Self::look);
+    }
+
+    /// Looks as soon as something could not be kept.
+    fn listen(&mut self, ctx: &mut Context<Self>) {
+        let ledger = self.house.ledger.clone();
+        let trouble = async move { ledger.trouble().await };
+        ctx.spawn(trouble.into_actor(self).map(|(), this, ctx| {
+            this.look(ctx);
+            this.listen(ctx);
+        }));
+    }
+
+    fn examine(&mut self, ctx: &mut Context<Self>) {
         let ledger = &self.house.ledger;
         let Some(writer) = ledger.writer() else { return };
         if writer.is_gone() {
@@ -164,7 +192,8 @@ impl Actor for Archivist {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         if self.house.ledger.is_kept() {
-            ctx.run_later(LOOK, Self::look);
+            self.look(ctx);
+            self.listen(ctx);
             ctx.run_later(FIRST_PRUNING, Self::prune);
         }
     }

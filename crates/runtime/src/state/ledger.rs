@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use werkpilot_store::{Change, Class, Health, OpenError, Reader, Store, StoreError, Writer, WriterStats};
 
 /// Why nothing could be read.
@@ -25,12 +25,19 @@ pub enum ReadError {
 /// The way to the store. Cheap to clone, for any thread. Without a store it takes everything and keeps nothing, for
 /// fleets that live in memory only.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(Option<Arc<Mutex<Store>>>);
+pub struct Ledger(Option<Arc<Shared>>);
+
+#[derive(Debug)]
+struct Shared {
+    store: Mutex<Store>,
+    /// Rung when something could not be kept, for who watches the disk.
+    bell: Notify,
+}
 
 impl Ledger {
     /// A ledger on a store.
     pub fn new(store: Store) -> Self {
-        Self(Some(Arc::new(Mutex::new(store))))
+        Self(Some(Arc::new(Shared { store: Mutex::new(store), bell: Notify::new() })))
     }
 
     /// Whether anything is kept.
@@ -77,10 +84,18 @@ impl Ledger {
     ) -> Result<T, ReadError> {
         let store = self.0.clone().ok_or(ReadError::NotKept)?;
         let asking = move || {
-            let reader = lock(&store).reader()?;
+            let reader = lock(&store.store).reader()?;
             ask(&reader)
         };
         Ok(tokio::task::spawn_blocking(asking).await.map_err(|_| ReadError::Died)??)
+    }
+
+    /// Waits until something could not be kept; for ever where nothing is.
+    pub async fn trouble(&self) {
+        match &self.0 {
+            Some(shared) => shared.bell.notified().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Whether the disk takes what it is given.
@@ -95,7 +110,7 @@ impl Ledger {
 
     /// The writer, for what is not a batch: pruning, tidying, drills.
     pub fn writer(&self) -> Option<Writer> {
-        Some(lock(self.0.as_ref()?).writer().clone())
+        Some(lock(&self.0.as_ref()?.store).writer().clone())
     }
 
     /// Replaces a writer that has died.
@@ -103,7 +118,7 @@ impl Ledger {
     /// # Errors
     /// [`OpenError`]: the file can't be opened any more.
     pub fn restart_writer(&self) -> Result<(), OpenError> {
-        self.0.as_ref().map_or(Ok(()), |store| lock(store).restart_writer().map(|_| ()))
+        self.0.as_ref().map_or(Ok(()), |shared| lock(&shared.store).restart_writer().map(|_| ()))
     }
 
     /// Writes what was handed in, and ends the writer. Blocks up to the time-out.
@@ -115,7 +130,13 @@ impl Ledger {
     }
 
     fn submit(&self, batch: Vec<Change>, class: Class, done: werkpilot_store::Done) {
-        let Some(writer) = self.writer() else { return done(Ok(())) };
+        let (Some(writer), Some(shared)) = (self.writer(), self.0.clone()) else { return done(Ok(())) };
+        let done = Box::new(move |result: Result<(), StoreError>| {
+            if matches!(result, Err(StoreError::Unavailable { .. } | StoreError::Dropped | StoreError::WriterGone)) {
+                shared.bell.notify_one();
+            }
+            done(result);
+        });
         if let Err(back) = writer.submit(batch, class, done) {
             let reason = back.cause.to_string();
             (back.done)(Err(StoreError::Unavailable { reason: reason.into() }));
