@@ -37,6 +37,7 @@ check: test ## the same
 bench: ## measure: decisions with criterion, then the whole program against its reference loops
 	@scripts/setup.sh build
 	cargo bench --locked -p werkpilot-core --bench '*'
+	cargo bench --locked -p werkpilot-store --bench store
 	cargo build --release --locked -p werkpilot -p werkpilot-bench
 	target/release/werkpilot-bench
 

@@ -248,3 +248,19 @@ fn an_operator_s_stop_and_the_shutdown_are_answers_too() {
     assert!(told[1].0 == 503 && told[1].1.starts_with("interrupted"), "{told:?}");
     assert!(fleet.wait_for_end().success());
 }
+
+#[test]
+fn a_message_that_is_to_be_kept_is_answered_when_it_is_on_disk_and_survives_a_crash() {
+    let shell = "until [ -e go ]; do sleep 0.05; done; p=$(cat); echo $p >> done";
+    let mut fleet = fleet(&job("clerk", "orders.new", shell, "on_lost = \"rerun\""), "");
+    let mut asker = fleet.peer("asker");
+    let durable = Headers::new().with("Werkpilot-Ack", "durable");
+    let sent = asker.ask("orders.new", &durable, b"7");
+    let ack: serde_json::Value = serde_json::from_slice(&asker.answer(sent).payload).expect("JSON");
+    assert!(ack["run"].is_string(), "it is answered before it has run: {ack}");
+    fleet.kill_and_restart();
+    fleet.touch("go");
+    wait_until("it is done", || fleet.file("done").exists() && fleet.read("done") == "7\n");
+    wait_until("its end", || fleet.events_of("clerk", "execution.ended").iter().any(|end| end["end"] == "succeeded"));
+    assert_eq!(fleet.read("done"), "7\n");
+}

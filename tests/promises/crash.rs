@@ -6,8 +6,8 @@ use werkpilot_core::event::End;
 use werkpilot_store::Reader;
 use werkpilot_store::reader::{HistoryFilter, LetterFilter};
 use werkpilot_store::row::execution::{ExecutionRow, ExecutionState};
-use werkpilot_store::row::letter::LetterRow;
-use werkpilot_tests::{Setup, Werkpilot, processes, wait_until};
+use werkpilot_store::row::letter::{LetterRow, LetterState};
+use werkpilot_tests::{Outcome, Setup, Werkpilot, processes, wait_until};
 
 const FAILPOINT: &str = "WERKPILOT_FAILPOINT";
 /// Both write down what they were given before they succeed and fail.
@@ -133,11 +133,65 @@ fn a_crash_when_a_dead_letter_is_on_disk() {
     crash_at("dead_letter.after");
 }
 
+/// Letters of an agent that succeeds as soon as the file is there are replayed until the orchestrator dies of it.
+fn crash_in_a_replay(step: &str) {
+    const LETTERS: u64 = 4;
+    let registry = "[[agent]]\nname = \"broken\"\nkind = \"job\"\nretry = { max = 0 }\n\
+                    shell = \"p=$(cat); [ -e good ] && echo $p >> done\"\n";
+    for turn in 1..=times() {
+        let count = 1 + (turn % 3);
+        let setup = Setup::new(&[("fleet.toml", registry)], CONFIG).env(FAILPOINT, &format!("{step}:{count}"));
+        let mut fleet = setup.start();
+        for number in 1..=LETTERS {
+            fleet.cli(&["run", "broken", "--wait", "--payload", &format!("payload-{number}")]).expect(1);
+        }
+        wait_until("all letters", || state(&fleet).letters.len() == 4);
+        fleet.touch("good");
+        let promised: Vec<u64> = (1..=LETTERS).take_while(|id| replay(&fleet, *id).code == 0).collect();
+        assert!(promised.len() < 4, "it does not die");
+        fleet.wait_for_end();
+        fleet.unset(FAILPOINT);
+        fleet.start_again();
+        fleet.wait_for_boot();
+        wait_until("everything has an end", || state(&fleet).open == 0);
+        let in_between = |row: &LetterRow| row.state == LetterState::Replaying;
+        wait_until("no letter is being replayed", || !state(&fleet).letters.iter().any(in_between));
+        let state = state(&fleet);
+        assert_eq!(state.letters.len(), 4, "all letters are there, and no new one");
+        let done = if fleet.file("done").exists() { fleet.read("done") } else { String::new() };
+        for row in &state.letters {
+            let payload = String::from_utf8(row.payload.clone().expect("its payload")).expect("text");
+            let ran = done.lines().filter(|line| **line == payload).count();
+            assert!(ran <= 1, "{payload} was replayed twice: {done}");
+            assert!(ran == 0 || promised.contains(&row.id) || row.replays > 0, "{row:?}");
+            assert!(!promised.contains(&row.id) || ran == 1 || row.state == LetterState::Open, "{row:?}");
+            if row.state == LetterState::Open && ran == 0 {
+                replay(&fleet, row.id).expect(0);
+            }
+        }
+        wait_until("every payload is done", || fleet.read("done").lines().count() == 4);
+    }
+}
+
+fn replay(fleet: &Werkpilot, id: u64) -> Outcome {
+    fleet.cli(&["dlq", "replay", &id.to_string()])
+}
+
+#[test]
+fn a_crash_while_a_replay_is_written_down() {
+    crash_in_a_replay("replay.before");
+}
+
+#[test]
+fn a_crash_when_a_replay_is_on_disk_and_not_acknowledged() {
+    crash_in_a_replay("replay.after");
+}
+
 #[test]
 fn crashes_at_any_moment_under_load() {
     for turn in 0..2 * times() {
         let registry = "[[agent]]\nname = \"worker\"\nkind = \"job\"\noverlap = \"allow\"\nshell = \"p=$(cat); echo $p >> done\"\n\
-                        [[agent]]\nname = \"service\"\ncommand = [\"sleep\", \"1000\"]\nready = { after = \"10ms\" }\ninstances = 10\n";
+                        [[agent]]\nname = \"service\"\ncommand = [\"sleep\", \"1000\"]\nready = { after = \"10ms\" }\ninstances = 19\n";
         let mut fleet = Werkpilot::start(&[("fleet.toml", registry)], CONFIG);
         let mut promised = Vec::new();
         for number in 0..10 + 3 * turn {
@@ -152,7 +206,7 @@ fn crashes_at_any_moment_under_load() {
         let survivors: Vec<i32> = fleet.leftovers().into_iter().filter(|pid| before.contains(pid)).collect();
         assert_eq!(survivors, [0; 0], "nothing of the last start runs on");
         check(&fleet, &promised);
-        wait_until("ten instances", || fleet.pids("service").len() == 10);
+        wait_until("all instances", || fleet.pids("service").len() == 19);
         wait_until("no zombie", || processes::zombies_of(fleet.pid()).is_empty());
     }
 }
