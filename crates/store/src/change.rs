@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use werkpilot_core::dead_letters::Step;
 use werkpilot_core::event::End;
 use werkpilot_core::exit::Exit;
 use werkpilot_core::ids::{AgentName, RunId};
@@ -135,34 +136,10 @@ impl ExecutionEnd {
 /// What is done about a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LetterAction {
-    /// Its replay is accepted. Conflict: it is being replayed already, or was, or (without `force`) is parked.
-    BeginReplay {
-        /// The new execution.
-        run: RunId,
-        /// Also if it is parked or was replayed.
-        force: bool,
-    },
-    /// Its replay ended. Another replay than the last one changes nothing.
-    EndReplay {
-        /// The execution.
-        run: RunId,
-        /// Whether it succeeded: the letter is `replayed`, else open again.
-        succeeded: bool,
-        /// Whether its payload killed its agent: counted, and from `park_after` kills on the letter is parked.
-        killed: bool,
-        /// So many kills are enough.
-        park_after: u32,
-    },
-    /// It is to be replayed once this agent is healthy. Conflict: it is not open.
-    Await(AgentName),
-    /// It is not to be replayed by itself any more. Conflict: it does not wait.
-    StopWaiting,
-    /// A new payload. Conflict: it is being replayed.
+    /// A step, as core's table has it. Conflict: not in the state that the letter is in.
+    Take(Step),
+    /// A new payload ([`Step::Edit`] with it). Conflict: it is being replayed.
     Edit(Option<Vec<u8>>),
-    /// It is poison. Conflict: it is being replayed.
-    Park,
-    /// Thrown away by somebody. Conflict: it is being replayed.
-    Discard,
     /// Gives way to newer ones, whatever its state; counted.
     Evict,
 }
@@ -188,7 +165,7 @@ impl Change {
             Self::StartExecution(_) => Some("start"),
             Self::EndExecution(_) => Some("finish"),
             Self::AddLetter(_) => Some("dead_letter"),
-            Self::Letter { action: LetterAction::BeginReplay { .. }, .. } => Some("replay"),
+            Self::Letter { action: LetterAction::Take(Step::BeginReplay { .. }), .. } => Some("replay"),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::{close, end, event, intent, letter, open, run, trigger};
+use werkpilot_core::dead_letters::Step;
 use werkpilot_core::event::End;
 use werkpilot_store::row::execution::ExecutionState;
 use werkpilot_store::row::letter::LetterState;
@@ -21,7 +22,7 @@ const CHILD: &str = "WERKPILOT_TEST_CRASH";
 /// replayed. Its end takes the trigger away again.
 fn work(number: u64) -> Vec<Change> {
     let start = ExecutionStart { run: run(number), at: common::at(0), attempt: 1, process: None, log: None };
-    let begin = LetterAction::BeginReplay { run: run(1_000_000_000 + number), force: false };
+    let begin = LetterAction::Take(Step::BeginReplay { run: run(1_000_000_000 + number), force: false });
     vec![
         Change::AcceptTrigger(Box::new(trigger(number, "a"))),
         intent(number, "a"),
@@ -138,7 +139,7 @@ fn a_letter_that_was_being_replayed_still_is_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     store.writer().keep(vec![Change::AddLetter(Box::new(letter(1, "a", "s")))]).unwrap();
-    let action = LetterAction::BeginReplay { run: run(2), force: false };
+    let action = LetterAction::Take(Step::BeginReplay { run: run(2), force: false });
     store.writer().keep(vec![Change::Letter { id: 1, action, at: common::at(9) }, intent(2, "a")]).unwrap();
     store.close(Duration::from_secs(20)).unwrap();
     let store = open(dir.path());

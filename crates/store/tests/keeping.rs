@@ -5,6 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{agent, at, close, end, ended, event, intent, letter, open, run, trigger};
+use werkpilot_core::dead_letters::Step;
 use werkpilot_core::event::End;
 use werkpilot_core::exit::Exit;
 use werkpilot_core::time::Timestamp;
@@ -153,10 +154,9 @@ fn a_letter_is_replayed_by_one_at_a_time_and_poison_is_parked() {
     let writer = store.writer();
     let reader = store.reader().unwrap();
     let state = || reader.letter(1).unwrap().map(|letter| letter.state);
-    let begin = |number, force| act(1, LetterAction::BeginReplay { run: run(number), force });
-    let finish = |number, succeeded, killed| {
-        act(1, LetterAction::EndReplay { run: run(number), succeeded, killed, park_after: 3 })
-    };
+    let begin = |number, force| act(1, LetterAction::Take(Step::BeginReplay { run: run(number), force }));
+    let finish =
+        |number, succeeded, killed| act(1, LetterAction::Take(Step::EndReplay { run: run(number), succeeded, killed }));
     writer.keep(vec![Change::AddLetter(Box::new(letter(1, "a", "s")))]).unwrap();
     let again = writer.keep(vec![Change::AddLetter(Box::new(letter(1, "a", "s")))]);
     assert_eq!(conflict(again), Conflict::LetterExists(1));
@@ -165,7 +165,7 @@ fn a_letter_is_replayed_by_one_at_a_time_and_poison_is_parked() {
         writer.keep(begin(replay, false)).unwrap();
         let busy = Conflict::Replaying { letter: 1, run: run(replay) };
         assert_eq!(conflict(writer.keep(begin(100, true))), busy);
-        assert_eq!(conflict(writer.keep(act(1, LetterAction::Discard))), busy);
+        assert_eq!(conflict(writer.keep(act(1, LetterAction::Take(Step::Discard)))), busy);
         assert_eq!(reader.letter_replayed_by(run(replay)).unwrap().unwrap().id, 1);
         writer.keep(finish(100, true, false)).unwrap();
         assert_eq!(state(), Some(LetterState::Replaying), "the end of another execution means nothing");
@@ -175,14 +175,14 @@ fn a_letter_is_replayed_by_one_at_a_time_and_poison_is_parked() {
     let parked = Conflict::LetterState { letter: 1, state: "parked" };
     assert_eq!(conflict(writer.keep(begin(4, false))), parked);
     writer.keep(act(1, LetterAction::Edit(Some(b"better".to_vec())))).unwrap();
-    writer.keep(act(1, LetterAction::Await(agent("b")))).unwrap();
+    writer.keep(act(1, LetterAction::Take(Step::Await(agent("b"))))).unwrap();
     assert_eq!(state(), Some(LetterState::Waiting));
     writer.keep(begin(5, false)).unwrap();
     writer.keep(finish(5, true, false)).unwrap();
     let row = reader.letter(1).unwrap().unwrap();
     assert_eq!((row.state, row.replays, row.payload), (LetterState::Replayed, 4, Some(b"better".to_vec())));
-    writer.keep(act(1, LetterAction::Discard)).unwrap();
-    assert_eq!(conflict(writer.keep(act(1, LetterAction::Discard))), Conflict::NoSuchLetter(1));
+    writer.keep(act(1, LetterAction::Take(Step::Discard))).unwrap();
+    assert_eq!(conflict(writer.keep(act(1, LetterAction::Take(Step::Discard)))), Conflict::NoSuchLetter(1));
     let reused = writer.keep(vec![Change::AddLetter(Box::new(letter(1, "a", "s")))]);
     assert_eq!(conflict(reused), Conflict::LetterExists(1), "ids are never used twice");
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::mpsc;
 
 use common::{agent, at, close, ended, event, intent, letter, open, run};
+use werkpilot_core::dead_letters::Step;
 use werkpilot_core::event::End;
 use werkpilot_store::maintenance::{self, MaintenanceError};
 use werkpilot_store::reader::HistoryFilter;
@@ -44,7 +45,7 @@ fn retention_goes_by_age_and_count_in_small_steps() {
     let store = open(dir.path());
     fill(&store, 1..=2_000);
     store.writer().keep(vec![intent(5_000, "a")]).unwrap();
-    let begin = LetterAction::BeginReplay { run: run(6_000), force: false };
+    let begin = LetterAction::Take(Step::BeginReplay { run: run(6_000), force: false });
     store.writer().keep(vec![Change::Letter { id: 1, action: begin, at: at(0) }]).unwrap();
     let retention = Retention {
         executions_before: Some(at(205)),

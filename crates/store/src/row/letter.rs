@@ -119,16 +119,27 @@ impl LetterRow {
             restart_count: self.restart_count,
             origin: self.origin,
             payload_bytes: self.payload.as_ref().map(|payload| payload.len() as u64),
-            standing: Standing {
-                state: self.state,
-                replay_run: self.replay_run,
-                waits_for: self.waits_for.clone(),
-                replays: self.replays,
-                kills: self.kills,
-                updated_at: self.updated_at,
-            },
+            standing: self.standing(),
             execution: self.context.read()?,
         })
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        Standing {
+            state: self.state,
+            replay_run: self.replay_run,
+            waits_for: self.waits_for.clone(),
+            replays: self.replays,
+            kills: self.kills,
+            updated_at: self.updated_at,
+        }
+    }
+
+    /// Says how it stands from now on.
+    pub(crate) fn stand(&mut self, standing: Standing) {
+        let Standing { state, replay_run, waits_for, replays, kills, updated_at } = standing;
+        (self.state, self.replay_run, self.waits_for) = (state, replay_run, waits_for);
+        (self.replays, self.kills, self.updated_at) = (replays, kills, updated_at);
     }
 }
 

@@ -88,22 +88,9 @@ impl Work {
     }
 }
 
-/// A step as the store takes it. [`Step::Edit`] needs its payload: see [`LetterAction::Edit`].
+/// A step as the store takes it. [`Step::Edit`] brings its payload: see [`LetterAction::Edit`].
 pub(super) fn change(id: u64, step: &Step, at: Timestamp) -> Change {
-    let action = match step {
-        Step::BeginReplay { run, force } => LetterAction::BeginReplay { run: *run, force: *force },
-        Step::EndReplay { run, succeeded, killed } => LetterAction::EndReplay {
-            run: *run,
-            succeeded: *succeeded,
-            killed: *killed,
-            park_after: werkpilot_core::dead_letters::PARK_AFTER,
-        },
-        Step::Await(agent) => LetterAction::Await(agent.clone()),
-        Step::StopWaiting => LetterAction::StopWaiting,
-        Step::Edit => LetterAction::Edit(None),
-        Step::Discard => LetterAction::Discard,
-    };
-    Change::Letter { id, action, at }
+    Change::Letter { id, action: LetterAction::Take(step.clone()), at }
 }
 
 /// How a set is to be replayed.
