@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use werkpilot::state::Holder;
+use werkpilot_store::Holder;
 
 use crate::failure::{Code, Failure};
 

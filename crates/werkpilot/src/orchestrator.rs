@@ -11,13 +11,13 @@ use notify::RecommendedWatcher;
 use werkpilot_process as process;
 use werkpilot_runtime::bus::{BusSide, InProcess, Messenger};
 use werkpilot_runtime::{ControlError, Handle, Loaded};
-use werkpilot_store::{OpenError, Store};
+use werkpilot_store::{LockError, OpenError, Store};
 use werkpilot_web::{BindError, Bound};
 
 use crate::builder::Builder;
 use crate::signals::Signals;
 use crate::source::{ConfigInEffect, Source, into_runtime};
-use crate::state::{StateDir, StateError};
+use crate::state::StateDir;
 use crate::{logging, runtime_dir, systemd, watch};
 
 /// How an orchestrator is run.
@@ -69,7 +69,7 @@ pub enum StartError {
 pub enum RunError {
     /// The state folder could not be taken.
     #[error("failed to {0}")]
-    State(#[from] StateError),
+    State(#[from] LockError),
     /// The log could not be opened.
     #[error("failed to write the orchestrator's log below {}", path.display())]
     Log {

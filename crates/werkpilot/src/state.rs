@@ -1,80 +1,20 @@
-//! The state folder and its lock: two orchestrators never share one.
-//!
-//! The lock is an advisory one (flock(2)) on `<state>/lock`, so it ends with the process that holds it, however that
-//! ends. The text in the file is for people and for `werkpilot down --wait`.
+//! The state folder of an orchestrator: locked for as long as it runs, with what tells its tools where to find it.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use werkpilot_core::time::Timestamp;
+use werkpilot_store::{LockError, StateLock};
 
-const LOCK: &str = "lock";
 const ADDRESS: &str = "address";
-
-/// Why a state folder could not be taken.
-#[derive(Debug, thiserror::Error)]
-pub enum StateError {
-    /// It could not be made.
-    #[error("make the state folder {}", path.display())]
-    Create {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// It could not be locked or written to.
-    #[error("write to the state folder {}", path.display())]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Another orchestrator has it.
-    #[error("take the state folder {}: an orchestrator{} uses it", path.display(), holder.as_ref().map(Holder::in_brackets).unwrap_or_default())]
-    InUse {
-        /// Which.
-        path: PathBuf,
-        /// Who, unless it has not written that down yet.
-        holder: Option<Holder>,
-    },
-}
-
-/// The orchestrator that has a state folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Its process id.
-    pub pid: u32,
-    /// When it was started, RFC 3339 in UTC.
-    pub since: String,
-}
-
-impl Holder {
-    fn in_brackets(&self) -> String {
-        format!(" (pid {}, since {})", self.pid, self.since)
-    }
-
-    /// What the lock file of a state folder says; `None` if there is none. Nobody may hold the lock any more.
-    pub fn of(state_dir: &Path) -> Option<Self> {
-        Self::parse(&std::fs::read_to_string(state_dir.join(LOCK)).ok()?)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (pid, since) = text.trim_end().strip_prefix("pid ")?.split_once(" since ")?;
-        Some(Self { pid: pid.parse().ok()?, since: since.to_owned() })
-    }
-}
 
 /// A state folder that is ours for as long as this lives.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
-    /// Holds the lock.
-    _lock: File,
+    _lock: StateLock,
 }
 
 /// The folder of what concerns the bus.
@@ -86,29 +26,10 @@ impl StateDir {
     /// Makes the folder, for its owner only, if it is not there, and locks it.
     ///
     /// # Errors
-    /// [`StateError`]; another orchestrator is named, and not waited for.
-    pub fn take(path: &Path) -> Result<Self, StateError> {
-        let created = || -> io::Result<PathBuf> {
-            DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-            path.canonicalize()
-        };
-        let path = created().map_err(|source| StateError::Create { path: path.to_owned(), source })?;
-        let broken = |source| StateError::Write { path: path.clone(), source };
-        let file = path.join(LOCK);
-        let mut lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(file);
-        let lock = lock.as_mut().map_err(|error| broken(io::Error::new(error.kind(), error.to_string())))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let holder = lock.read_to_string(&mut text).ok().and_then(|_| Holder::parse(&text));
-                return Err(StateError::InUse { path, holder });
-            }
-            Err(TryLockError::Error(source)) => return Err(broken(source)),
-        }
-        let mut lock = lock.try_clone().map_err(broken)?;
-        let text = format!("pid {} since {}\n", std::process::id(), now());
-        lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(text.as_bytes())).map_err(broken)?;
+    /// [`LockError`]; another orchestrator is named, and not waited for.
+    pub fn take(path: &Path) -> Result<Self, LockError> {
+        let lock = StateLock::take(path, now())?;
+        let path = path.canonicalize().map_err(|source| LockError::Io { path: path.to_owned(), source })?;
         // What a crashed one left would send people to the wrong place.
         let _ = std::fs::remove_file(path.join(ADDRESS));
         Ok(Self { path, _lock: lock })
@@ -192,12 +113,5 @@ mod tests {
         assert_eq!(address_of(dir.path()).as_deref(), Some("http://127.0.0.1:3001/"));
         drop(state);
         assert_eq!(address_of(dir.path()), None);
-    }
-
-    #[test]
-    fn a_lock_file_that_says_nothing_names_nobody() {
-        assert_eq!(Holder::parse(""), None);
-        assert_eq!(Holder::parse("pid x since y\n"), None);
-        assert_eq!(Holder::parse("pid 7 since y\n"), Some(Holder { pid: 7, since: "y".to_owned() }));
     }
 }

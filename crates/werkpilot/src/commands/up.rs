@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use werkpilot::state::StateError;
 use werkpilot::{Options, RunError, StartError, Summary};
-use werkpilot_store::OpenError;
+use werkpilot_store::{LockError, OpenError};
 use werkpilot_web::BindError;
 
 use super::{Context, RegistryOption, load, source};
@@ -79,7 +78,7 @@ fn text(summary: &Summary, program: &str) -> String {
 fn failure(error: &RunError) -> Failure {
     let failure = Failure::of(code(error), error);
     match error {
-        RunError::State(StateError::InUse { .. }) => {
+        RunError::State(LockError::Locked { .. }) => {
             failure.hint("`werkpilot down` ends it; a second one needs a state folder of its own (--state-dir DIR)")
         }
         RunError::State(_) | RunError::Log { .. } => {
@@ -91,7 +90,7 @@ fn failure(error: &RunError) -> Failure {
 
 fn code(error: &RunError) -> Code {
     match error {
-        RunError::State(StateError::InUse { .. })
+        RunError::State(LockError::Locked { .. })
         | RunError::Start(StartError::Bind(BindError::AlreadyRunning { .. })) => Code::Refused,
         RunError::State(_) | RunError::Log { .. } => Code::CantCreate,
         RunError::Start(StartError::Bind(BindError::NotLoopback { .. })) => Code::Config,
