@@ -11,6 +11,7 @@ mod measured;
 mod micro;
 mod orchestrator;
 mod references;
+mod replay;
 mod report;
 mod respawn;
 mod schedule;
@@ -41,6 +42,9 @@ fn main() -> ExitCode {
     }
     if wanted("durable") {
         executions::compare_durable(&mut report);
+    }
+    if wanted("replay") {
+        replay::compare(&mut report);
     }
     if wanted("respawn") {
         respawn::compare(&references, &mut report);
