@@ -286,3 +286,28 @@ fn limit_files(fleet: &Werkpilot, limit: &str) {
     let status = std::process::Command::new("prlimit").args(arguments).status();
     assert!(status.is_ok_and(|status| status.success()), "prlimit");
 }
+
+#[test]
+fn a_promised_execution_that_waits_at_a_shutdown_runs_after_the_next_start() {
+    let slow = job(
+        "slow",
+        "overlap = \"queue_all\"\nshell = \"p=$(cat); echo $p >> ran; until [ -e go ]; do sleep 0.05; done\"",
+    );
+    let mut fleet = Werkpilot::start(&[("fleet.toml", &slow)], "[shutdown]\ngrace = \"1s\"\n");
+    let ask = |payload: &str| {
+        let answer = fleet.request("POST", "/api/v1/agents/slow/trigger", Some(&json!({ "payload": payload })));
+        answer.expect(202).json()["runId"].as_str().expect("a run id").to_owned()
+    };
+    let [first, second, third] = ["first", "second", "third"].map(ask);
+    wait_until("the first one runs", || fleet.file("ran").exists());
+    fleet.restart();
+    // What ran was cut off by the shutdown. What only waited was cancelled, and is run by another execution, in its order.
+    assert_eq!(fleet.end_of(&first)["end"], "interrupted");
+    assert_eq!([&second, &third].map(|run| fleet.end_of(run)["end"].clone()), ["cancelled", "cancelled"]);
+    fleet.touch("go");
+    wait_until("both ran", || fleet.read("ran") == "first\nsecond\nthird\n");
+    wait_until("both succeeded", || kept(&fleet, "slow").is_some_and(|state| state.successes == 2));
+    fleet.restart();
+    assert_eq!(fleet.run("slow")["end"], "succeeded");
+    assert_eq!(fleet.read("ran"), "first\nsecond\nthird\n\n", "nothing runs twice");
+}

@@ -1,57 +1,27 @@
 //! The dead-letter desk on a real store: its actor may die at any time, and nothing is lost by it.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod common;
 
 use tempfile::TempDir;
 use werkpilot_core::dead_letters::{DeadLetter, LetterState};
 use werkpilot_core::ids::{AgentName, RunId};
-use werkpilot_core::settings::Settings;
-use werkpilot_core::spec::{AgentSpec, Program, Registry};
-use werkpilot_core::time::Timestamp;
-use werkpilot_runtime::{ControlError, Handle, Loaded, Options, RunRequest, start};
-use werkpilot_store::Store;
+use werkpilot_core::spec::{AgentSpec, Program};
+use werkpilot_runtime::{ControlError, Handle, RunRequest};
+
+use common::{patient, wait_for, with_kept_fleet};
 
 /// Runs a job that fails until `mended` is in its folder.
 fn with_desk<F: Future<Output = ()>>(look: impl FnOnce(Handle, TempDir) -> F) {
-    let (state, folder) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let folder = TempDir::new().unwrap();
     let line = format!("cd {}; cat >> tried; [ -e mended ]", folder.path().display());
     let mut job = AgentSpec::job_named(AgentName::new("orders").unwrap(), Program::Shell(line));
     job.job_mut().unwrap().retry.max = 0;
-    let mut settings = Settings::default();
+    let mut settings = patient();
     settings.breaker.dead_letters = 1_000;
-    settings.shutdown.grace = Duration::from_secs(2);
-    let registry = Registry { agents: vec![job], ..Registry::default() };
-    let loaded = Loaded { registry, settings, notices: Vec::new() };
-    let same = loaded.clone();
-    let system = actix::System::new();
-    system.block_on(async {
-        let handle = start(Options {
-            loaded,
-            loader: Arc::new(move || Ok(same.clone())),
-            state_dir: state.path().to_owned(),
-            runtime_dir: state.path().to_owned(),
-            bus: None,
-            store: Some(Store::open(state.path(), Timestamp::from_secs(1_800_000_000)).unwrap()),
-            residents: Vec::new(),
-            hands: None,
-        })
-        .unwrap();
+    with_kept_fleet(vec![job], settings, |handle| async move {
         assert!(handle.booted().await);
-        look(handle.clone(), folder).await;
-        handle.shut_down("the end of the test");
+        look(handle, folder).await;
     });
-    system.run().unwrap();
-}
-
-async fn wait_for<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    for _ in 0..1_000 {
-        if condition().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("waited in vain for: {what}");
 }
 
 async fn run(handle: &Handle) {

@@ -1,20 +1,19 @@
-//! The actors with real processes. Each test runs an orchestrator of its own; nextest gives each a process of its own,
-//! which the process host asks for.
+//! The actors with real processes.
 
-use std::future::Future;
-use std::sync::Arc;
+mod common;
+
 use std::time::Duration;
 
-use tempfile::TempDir;
 use werkpilot_core::agent::Command;
 use werkpilot_core::dispatcher::Admission;
 use werkpilot_core::event::{End, Event};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::reason::Reason;
-use werkpilot_core::settings::Settings;
 use werkpilot_core::spec::{AgentSpec, Backoff, Condition, Dependency, Program, ReadyCheck, Registry, Strategy};
 use werkpilot_core::status::Status;
-use werkpilot_runtime::{Handle, Loaded, Options, RunRequest, start};
+use werkpilot_runtime::{Handle, RunRequest};
+
+use common::{wait_for, with_fleet, with_registry};
 
 fn name(text: &str) -> AgentName {
     AgentName::new(text).unwrap()
@@ -39,57 +38,6 @@ fn service(agent: &str, line: &str) -> AgentSpec {
     service.backoff = Backoff { max: 0, initial: fast, factor: 1.0, cap: fast, jitter: 0.0 };
     spec.stop.timeout = Duration::from_millis(500);
     spec
-}
-
-/// Runs a fleet, lets the test look at it, shuts it down and checks that no child is left.
-fn with_fleet<F: Future<Output = ()>>(agents: Vec<AgentSpec>, look: impl FnOnce(Handle) -> F) {
-    with_registry(Registry { agents, ..Registry::default() }, look);
-}
-
-fn with_registry<F: Future<Output = ()>>(registry: Registry, look: impl FnOnce(Handle) -> F) {
-    werkpilot_process::become_subreaper().unwrap();
-    let state = TempDir::new().unwrap();
-    let mut settings = Settings::default();
-    settings.shutdown.grace = Duration::from_secs(2);
-    let loaded = Loaded { registry, settings, notices: Vec::new() };
-    let same = loaded.clone();
-    let system = actix::System::new();
-    system.block_on(async {
-        let handle = start(Options {
-            loaded,
-            loader: Arc::new(move || Ok(same.clone())),
-            state_dir: state.path().to_owned(),
-            runtime_dir: state.path().to_owned(),
-            bus: None,
-            store: None,
-            residents: Vec::new(),
-            hands: None,
-        })
-        .unwrap();
-        look(handle.clone()).await;
-        handle.shut_down("the end of the test");
-    });
-    system.run().unwrap();
-    assert_eq!(children(), Vec::<String>::new(), "a child is left");
-}
-
-fn children() -> Vec<String> {
-    let mut all = Vec::new();
-    for task in std::fs::read_dir("/proc/self/task").unwrap() {
-        let file = task.unwrap().path().join("children");
-        all.extend(std::fs::read_to_string(file).unwrap_or_default().split_whitespace().map(str::to_owned));
-    }
-    all
-}
-
-async fn wait_for<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    for _ in 0..500 {
-        if condition().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("waited ten seconds in vain for: {what}");
 }
 
 async fn status(handle: &Handle, agent: &str) -> Status {

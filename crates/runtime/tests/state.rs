@@ -1,42 +1,20 @@
 //! The actors on a real store: what a dead writer does to them, and what is told of the past.
 
-use std::sync::Arc;
+mod common;
+
 use std::time::Duration;
 
-use tempfile::TempDir;
 use werkpilot_core::dispatcher::Admission;
 use werkpilot_core::ids::{AgentName, RunId};
-use werkpilot_core::settings::Settings;
-use werkpilot_core::spec::{AgentSpec, Program, Registry};
-use werkpilot_core::time::Timestamp;
+use werkpilot_core::spec::{AgentSpec, Program};
 use werkpilot_runtime::state::{FactQuery, HistoryQuery};
-use werkpilot_runtime::{Handle, Loaded, Options, RunRequest, start};
-use werkpilot_store::Store;
+use werkpilot_runtime::{Handle, RunRequest};
 
-fn with_fleet<F: Future<Output = ()>>(look: impl FnOnce(Handle) -> F) {
-    werkpilot_process::become_subreaper().unwrap();
-    let state = TempDir::new().unwrap();
-    let agents = vec![AgentSpec::job_named(AgentName::new("hello").unwrap(), Program::Shell("echo hello".to_owned()))];
-    let registry = Registry { agents, ..Registry::default() };
-    let loaded = Loaded { registry, settings: Settings::default(), notices: Vec::new() };
-    let same = loaded.clone();
-    let system = actix::System::new();
-    system.block_on(async {
-        let handle = start(Options {
-            loaded,
-            loader: Arc::new(move || Ok(same.clone())),
-            state_dir: state.path().to_owned(),
-            runtime_dir: state.path().to_owned(),
-            bus: None,
-            store: Some(Store::open(state.path(), Timestamp::from_secs(1_700_000_000)).unwrap()),
-            residents: Vec::new(),
-            hands: None,
-        })
-        .unwrap();
-        look(handle.clone()).await;
-        handle.shut_down("the end of the test");
-    });
-    system.run().unwrap();
+use common::{patient, with_kept_fleet};
+
+fn with_hello<F: Future<Output = ()>>(look: impl FnOnce(Handle) -> F) {
+    let job = AgentSpec::job_named(AgentName::new("hello").unwrap(), Program::Shell("echo hello".to_owned()));
+    with_kept_fleet(vec![job], patient(), look);
 }
 
 async fn ran(handle: &Handle) -> RunId {
@@ -53,7 +31,7 @@ async fn history(handle: &Handle) -> Vec<RunId> {
 
 #[test]
 fn a_writer_that_dies_is_started_again_and_that_is_told() {
-    with_fleet(|handle| async move {
+    with_hello(|handle| async move {
         let first = ran(&handle).await;
         assert_eq!(history(&handle).await, [first]);
         handle.ledger().writer().unwrap().crash().unwrap();
