@@ -158,6 +158,12 @@ impl Change {
         )
     }
 
+    /// Whether this only adds to what happened: nothing else reads or changes it but [`Change::ForgetAgent`], and
+    /// [`Change::DropDigests`] what is long past.
+    pub(crate) const fn is_fact(&self) -> bool {
+        matches!(self, Self::AddEvent(_) | Self::AddSample { .. } | Self::PutDigest(_))
+    }
+
     /// The failpoint of this change.
     pub(crate) const fn step(&self) -> Option<&'static str> {
         match self {

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a durable batch is acknowledged after its commit is on disk, or with the reason why it is not; a lazy one
 //! is on disk 50 ms after it was submitted, while the disk is well; batches take effect in the order in which they were
-//! submitted; each `done` is called exactly once, on the writer's thread.
+//! submitted, but for lazy ones of facts (events, samples, digests), which others may overtake; each `done` is called exactly once, on the writer's thread.
 
 mod backlog;
 mod checkpoint;

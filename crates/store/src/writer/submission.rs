@@ -32,6 +32,16 @@ impl Submission {
         Self { batch, class, since: Instant::now(), done: Some(done) }
     }
 
+    /// Whether it holds facts only, which depend on nothing else and on which nothing else depends.
+    pub(super) fn is_facts(&self) -> bool {
+        self.class == Class::Lazy && !self.batch.is_empty() && self.batch.iter().all(Change::is_fact)
+    }
+
+    /// Whether all facts that were handed in before have to go ahead of it: it is a flush, or deletes facts.
+    pub(super) fn needs_facts(&self) -> bool {
+        self.batch.is_empty() || self.batch.iter().any(|change| matches!(change, Change::ForgetAgent(_)))
+    }
+
     /// Tells.
     pub(super) fn finish(mut self, result: Result<(), StoreError>) {
         if let Some(done) = self.done.take() {

@@ -137,7 +137,7 @@ impl Thread {
 
     /// One transaction.
     fn commit(&mut self) {
-        let submissions = self.backlog.take();
+        let submissions = self.backlog.take(Instant::now());
         let mut transacted = self.transact(&submissions, false);
         if transacted.as_ref().is_err_and(|error| !matches!(error, StoreError::Unavailable { .. })) {
             // One batch met something damaged: with savepoints, it takes no other one with it.
