@@ -62,6 +62,7 @@ fn check(fleet: &Werkpilot, promised: &[String]) {
         *effects.entry(line).or_default() += 1;
     }
     assert!(effects.values().all(|times| *times == 1), "something ran twice: {effects:?}");
+    assert!(effects.keys().all(|line| line.starts_with("payload-")), "it got less than it was given: {effects:?}");
     let mut ends: BTreeMap<String, Vec<End>> = BTreeMap::new();
     for row in &state.executions {
         let ExecutionState::Ended(end) = row.state else { panic!("{row:?}") };

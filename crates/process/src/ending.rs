@@ -270,9 +270,6 @@ impl Reactor {
         if let Some(notify) = &run.notify {
             self.unregister(notify.socket());
         }
-        if let Some(feed) = &run.stdin {
-            self.unregister(&feed.fd);
-        }
         // Before the event, so that the socket's file is gone when the caller hears of it.
         drop(run);
         self.emit(ProcessEvent::Exited { key, report: Box::new(report) });

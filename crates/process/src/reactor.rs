@@ -216,14 +216,6 @@ impl Reactor {
             }
             Part::Leader => self.leader_ended(key, now),
             Part::Notify => self.read_notices(key, now),
-            Part::Stdin => {
-                if let Some(run) = self.runs.get_mut(&key)
-                    && run.stdin.as_mut().is_some_and(|feed| feed.write())
-                    && let Some(feed) = run.stdin.take()
-                {
-                    self.unregister(&feed.fd);
-                }
-            }
         }
     }
 

@@ -1,7 +1,6 @@
 //! The state of one live run, owned by the I/O thread.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use regex::bytes::Regex;
@@ -21,7 +20,6 @@ pub(crate) enum Part {
     Output(usize),
     Leader,
     Notify,
-    Stdin,
 }
 
 /// The token of a part: the key in the upper 61 bits.
@@ -30,7 +28,6 @@ pub(crate) fn token(key: ProcessKey, part: Part) -> u64 {
         Part::Output(index) => index as u64,
         Part::Leader => 2,
         Part::Notify => 3,
-        Part::Stdin => 4,
     };
     key.0 << 3 | low
 }
@@ -42,7 +39,6 @@ pub(crate) fn part_of(token: u64) -> Option<(ProcessKey, Part)> {
         1 => Part::Output(1),
         2 => Part::Leader,
         3 => Part::Notify,
-        4 => Part::Stdin,
         _ => return None,
     };
     Some((ProcessKey(token >> 3), part))
@@ -57,28 +53,6 @@ pub(crate) fn stream_of(index: usize) -> LogStream {
 pub(crate) struct OutputPipe {
     pub fd: OwnedFd,
     pub lines: LineSplitter,
-}
-
-/// What is left to be written to stdin.
-pub(crate) struct Feed {
-    pub fd: OwnedFd,
-    pub payload: Arc<[u8]>,
-    pub written: usize,
-}
-
-impl Feed {
-    /// Writes what fits; whether that was the end of it. A reader that has gone is the end, too.
-    pub fn write(&mut self) -> bool {
-        while self.written < self.payload.len() {
-            match rustix::io::write(&self.fd, &self.payload[self.written..]) {
-                Ok(written) => self.written += written,
-                Err(rustix::io::Errno::AGAIN) => return false,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return true,
-            }
-        }
-        true
-    }
 }
 
 /// What is watched beside exit and output: services only.
@@ -130,7 +104,6 @@ pub(crate) struct Run {
     pub outputs: [Option<OutputPipe>; 2],
     /// Whether output goes to the log.
     pub logged: bool,
-    pub stdin: Option<Box<Feed>>,
     pub notify: Option<Box<NotifySocket>>,
     pub watch: Option<Box<Watch>>,
     pub kept: Option<Box<Kept>>,
@@ -157,9 +130,6 @@ impl Run {
         if let Some(notify) = &self.notify {
             add(notify.socket(), Part::Notify, EventFlags::IN)?;
         }
-        if let Some(feed) = &self.stdin {
-            add(&feed.fd, Part::Stdin, EventFlags::OUT)?;
-        }
         self.pidfd.as_ref().map_or(Ok(()), |pidfd| add(pidfd, Part::Leader, EventFlags::IN))
     }
 
@@ -175,7 +145,7 @@ mod tests {
 
     #[test]
     fn tokens_read_back() {
-        for part in [Part::Output(0), Part::Output(1), Part::Leader, Part::Notify, Part::Stdin] {
+        for part in [Part::Output(0), Part::Output(1), Part::Leader, Part::Notify] {
             let key = ProcessKey((1 << 60) - 1);
             assert_eq!(part_of(token(key, part)), Some((key, part)));
         }

@@ -1,7 +1,7 @@
 //! The threads that start programs. Each blocks while a program is being started, and does nothing else of length.
 //!
 //! A spawner keeps three low descriptors for the child's stdin, stdout and stderr, parked on `/dev/null`. For a start it
-//! puts pipe ends there, so that the child has to take over a handful of descriptors and not the thousands that
+//! puts pipe ends (for stdin a file with the payload) there, so that the child has to take over a handful of descriptors and not the thousands that
 //! may be open above them (see [`crate::exec`]).
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use regex::bytes::Regex;
-use rustix::fs::OFlags;
+use rustix::fs::{MemfdFlags, OFlags};
 use rustix::io::{DupFlags, dup3, fcntl_dupfd_cloexec};
 use rustix::pipe::{PipeFlags, pipe_with};
 use werkpilot_core::exit::SpawnFailure;
@@ -27,7 +27,7 @@ use crate::journal::Journal;
 use crate::launch::{Launch, Output};
 use crate::logs;
 use crate::notify::NotifySocket;
-use crate::run::{Feed, Kept, OutputPipe, Run, Watch};
+use crate::run::{Kept, OutputPipe, Run, Watch};
 use crate::{sys, users};
 
 /// Patterns that are kept compiled: a fleet has few different ones.
@@ -59,7 +59,6 @@ pub(crate) struct Spawner {
 /// The pipe ends of a start: ours, and which descriptors become the child's 0, 1 and 2.
 #[derive(Default)]
 struct Ends {
-    stdin: Option<OwnedFd>,
     outputs: [Option<OwnedFd>; 2],
     used: [bool; 3],
 }
@@ -166,7 +165,6 @@ impl Spawner {
             slot,
             outputs: ends.outputs.map(|end| end.map(|fd| OutputPipe { fd, lines: LineSplitter::default() })),
             logged: launch.output == Output::Log,
-            stdin: ends.stdin.and_then(|fd| feed(fd, launch)),
             notify: notify.map(Box::new),
             watch: watch(launch, ready_log, started),
             kept: launch.capture_stdout_max.map(|max| Box::new(Kept { bytes: Vec::new(), max, truncated: false })),
@@ -180,11 +178,8 @@ impl Spawner {
 
     /// Makes the pipes that the launch needs and puts the child's ends on the parked descriptors.
     fn make_pipes(&mut self, launch: &Launch, ends: &mut Ends, stdio: &mut [RawFd; 3]) -> rustix::io::Result<()> {
-        if launch.payload.is_some() {
-            let (reader, writer) = pipe()?;
-            rustix::fs::fcntl_setfl(&writer, OFlags::NONBLOCK)?;
-            self.place(0, &reader, ends, stdio)?;
-            ends.stdin = Some(writer);
+        if let Some(payload) = &launch.payload {
+            self.place(0, &file_of(payload)?, ends, stdio)?;
         }
         let wanted =
             [launch.output == Output::Log || launch.capture_stdout_max.is_some(), launch.output == Output::Log];
@@ -238,21 +233,29 @@ impl Spawner {
     }
 }
 
-/// Writes the payload; what does not fit into the pipe is left to the I/O thread.
-/// A pipe for a program. The last descriptors are not for programs: a person must get through to the orchestrator, and
-/// logs must open, also when too many programs run.
+/// A pipe for a program.
 fn pipe() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    // The lowest free number is given out, so a high one means that few are left.
-    if crate::limits::is_reserved(reader.as_raw_fd().max(writer.as_raw_fd())) {
-        return Err(rustix::io::Errno::MFILE);
-    }
-    Ok((reader, writer))
+    Ok((for_a_program(reader)?, for_a_program(writer)?))
 }
 
-fn feed(fd: OwnedFd, launch: &Launch) -> Option<Box<Feed>> {
-    let mut feed = Feed { fd, payload: launch.payload.clone()?, written: 0 };
-    if feed.write() { None } else { Some(Box::new(feed)) }
+/// A file in memory with all of a payload, so that the program gets all of it even if we die meanwhile: from a pipe it
+/// would read half of it and an end, and take that for the whole. (systemd.exec(5), `StandardInputData=`, does the same.)
+fn file_of(payload: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let file = for_a_program(rustix::fs::memfd_create(c"payload", MemfdFlags::CLOEXEC)?)?;
+    let mut written = 0;
+    while written < payload.len() {
+        // By position, so that the program reads from the beginning.
+        written += rustix::io::retry_on_intr(|| rustix::io::pwrite(&file, &payload[written..], written as u64))?;
+    }
+    Ok(file)
+}
+
+/// The last descriptors are not for programs: a person must get through to the orchestrator, and logs must open, also
+/// when too many programs run.
+fn for_a_program(fd: OwnedFd) -> rustix::io::Result<OwnedFd> {
+    // The lowest free number is given out, so a high one means that few are left.
+    if crate::limits::is_reserved(fd.as_raw_fd()) { Err(rustix::io::Errno::MFILE) } else { Ok(fd) }
 }
 
 fn watch(launch: &Launch, ready_log: Option<Regex>, started: Instant) -> Option<Box<Watch>> {
