@@ -7,14 +7,21 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 use werkpilot_core::time::Timestamp;
 
 /// The lock's file in the state folder.
 const LOCK: &str = "lock";
+/// How long a lock is waited for whose holder is gone: a child that it was about to start has the lock, too, until the
+/// program is loaded. Less than the second in which a second orchestrator has to give up.
+const GONE: Duration = Duration::from_millis(500);
+/// Between two tries.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// Why a state folder could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +64,12 @@ impl Holder {
         Self::parse(&std::fs::read_to_string(state_dir.join(LOCK)).ok()?)
     }
 
+    /// Whether there is no process of this id any more.
+    fn is_gone(&self) -> bool {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
+    }
+
     /// Reads JSON, and what version 0.1 wrote: `pid 7 since 2026-01-01T00:00:00.000Z`.
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -76,7 +89,8 @@ pub struct StateLock {
 }
 
 impl StateLock {
-    /// Makes the folder, for its owner only, if it is not there, and locks it. Never waits.
+    /// Makes the folder, for its owner only, if it is not there, and locks it. Waits only for what is left of a holder that
+    /// was killed.
     ///
     /// # Errors
     /// [`LockError`]; another holder is named.
@@ -86,14 +100,20 @@ impl StateLock {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(state_dir.join(LOCK)).map_err(broken)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let mut text = String::new();
-                let holder = file.read_to_string(&mut text).ok().and_then(|_| Holder::parse(&text));
+        let patience = Instant::now() + GONE;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK) => {}
+                Err(errno) => return Err(broken(errno.into())),
+            }
+            let mut text = String::new();
+            let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
+            let holder = read.ok().and_then(|_| Holder::parse(&text));
+            if !holder.as_ref().is_some_and(Holder::is_gone) || Instant::now() > patience {
                 return Err(LockError::Locked { path: state_dir.to_owned(), holder });
             }
-            Err(errno) => return Err(broken(errno.into())),
+            std::thread::sleep(AGAIN);
         }
         let holder = Holder { pid: std::process::id(), since };
         let text = serde_json::to_string(&holder).map_err(|error| broken(error.into()))? + "\n";
@@ -119,6 +139,25 @@ mod tests {
         assert_eq!(holder, Holder { pid: std::process::id(), since });
         drop(first);
         StateLock::take(&dir.path().join("state"), since).unwrap();
+    }
+
+    #[test]
+    fn what_is_left_of_a_holder_that_was_killed_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let since = Timestamp::from_millis(1_700_000_000_000);
+        let first = StateLock::take(dir.path(), since).unwrap();
+        // Beyond the highest pid that Linux gives out (2^22).
+        std::fs::write(dir.path().join(LOCK), "pid 4194305 since 2023-11-14T22:13:20.000Z\n").unwrap();
+        let second = std::thread::spawn({
+            let dir = dir.path().to_owned();
+            move || StateLock::take(&dir, since)
+        });
+        drop(first);
+        second.join().unwrap().unwrap();
+        let held = StateLock::take(dir.path(), since).unwrap();
+        std::fs::write(dir.path().join(LOCK), "pid 4194305 since 2023-11-14T22:13:20.000Z\n").unwrap();
+        assert!(matches!(StateLock::take(dir.path(), since), Err(LockError::Locked { .. })), "not for ever");
+        drop(held);
     }
 
     #[test]
