@@ -27,6 +27,10 @@ build: ## the binary, optimised: target/release/werkpilot
 run: build ## build, then start the fleet of registry/ (Ctrl-C ends it; REGISTRY=folder for another)
 	@scripts/run.sh $(WERKPILOT) $(REGISTRY)
 
+.PHONY: demo-memory
+demo-memory: build ## within a minute: memory gets short, an agent is disabled and comes back
+	@scripts/demo-memory.sh $(WERKPILOT)
+
 .PHONY: test check
 test: ## everything that CI runs
 	@scripts/setup.sh test
@@ -38,6 +42,7 @@ bench: ## measure: decisions with criterion, then the whole program against its 
 	@scripts/setup.sh build
 	cargo bench --locked -p werkpilot-core --bench '*'
 	cargo bench --locked -p werkpilot-store --bench store
+	cargo bench --locked -p werkpilot-web --bench openmetrics
 	cargo build --release --locked -p werkpilot -p werkpilot-bench
 	target/release/werkpilot-bench
 
@@ -51,6 +56,10 @@ soak: ## crashes and restarts, twenty times at every step (some minutes)
 .PHONY: schemas
 schemas: ## write docs/schema anew from the code
 	UPDATE_SCHEMAS=1 cargo test --locked -p werkpilot-config --test it schemas
+
+.PHONY: metrics
+metrics: ## write docs/metrics.md anew from the code
+	UPDATE_METRICS=1 cargo test --locked -p werkpilot-web --test reference up_to_date
 
 .PHONY: setup
 setup: ## install what the tests need and is missing

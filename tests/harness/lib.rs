@@ -7,6 +7,7 @@
 //! All that an orchestrator starts carries the [`MARK`] of its test in its environment, which is how leftovers are found
 //! and, after a failed test, ended: by pid, and nobody else's. Only [`wait_for`] polls.
 
+pub mod endpoint;
 mod http;
 pub mod nats;
 mod outcome;
@@ -16,6 +17,7 @@ mod setup;
 mod wait;
 mod werkpilot;
 
+pub use endpoint::Endpoint;
 pub use http::{Answer, fetch};
 pub use outcome::Outcome;
 pub use peer::{BusAccess, Peer};

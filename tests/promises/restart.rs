@@ -132,7 +132,8 @@ fn the_global_breaker_counts_restarts_from_before_a_crash() {
         fleet.wait_for_successor(name, pid);
     }
     let restarts = |fleet: &Werkpilot| {
-        let rows = on_disk(fleet).digests("restarts").expect("rows");
+        let (begin, end) = (Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
+        let rows = on_disk(fleet).digests("restarts", "restarts", begin, end).expect("rows");
         rows.iter().map(|row| row.data.len() / 4).sum::<usize>()
     };
     wait_until("both on disk", || restarts(&fleet) == 2);

@@ -136,6 +136,8 @@ fn a_service_whose_probes_fail_in_a_row_is_restarted_and_may_be_only_marked() {
     assert!(changed["reason"]["last"].as_str().unwrap_or_default().contains("code 1"), "{changed}");
     fleet.wait_for_status("marked", "unhealthy");
     assert_eq!(fleet.agent("marked")["lastHealthCheck"]["healthy"], false);
+    // Not before its grace is over: it would recover.
+    fleet.wait_for_event("restarted", "agent.restarting");
     std::fs::remove_file(fleet.file("ill")).unwrap();
     fleet.wait_for_successor("restarted", restarted);
     fleet.wait_for_status("marked", "running");

@@ -197,6 +197,10 @@ fn a_full_disk_stops_no_agent_refuses_what_it_cannot_keep_and_heals() {
         return drill(&fleet, |fleet| limit_files(fleet, Some(4_096)), |fleet| limit_files(fleet, None));
     };
     let mut fleet = setup.start();
+    wait_until("a word about the small disk", || !fleet.events("system.disk.low").is_empty());
+    let health = fleet.get("/healthz");
+    let disk_part = health["parts"].as_array().unwrap().iter().find(|part| part["part"] == "disk").cloned().unwrap();
+    assert_eq!((&disk_part["state"], &disk_part["trouble"]["code"]), (&json!("warning"), &json!("disk_low")));
     let ballast = state.join("ballast");
     drill(&fleet, |_| fill(&ballast), |_| fs::remove_file(&ballast).expect("ballast is thrown off"));
     assert!(fleet.log_text().contains("cannot write the log of tick"), "lost lines are told");

@@ -7,7 +7,9 @@
 mod bus;
 mod executions;
 mod fleet;
+mod health;
 mod measured;
+mod memory;
 mod micro;
 mod orchestrator;
 mod references;
@@ -52,11 +54,17 @@ fn main() -> ExitCode {
     if wanted("fleet") {
         fleet::compare(&references, &mut report);
     }
+    if wanted("memory") {
+        memory::compare(&references, &mut report);
+    }
     if wanted("micro") {
         micro::compare(&mut report);
     }
     if wanted("schedule") {
         schedule::compare(&mut report);
+    }
+    if wanted("health") {
+        health::compare(&references, &mut report);
     }
     if wanted("orchestrator") {
         orchestrator::compare(&references, &mut report);

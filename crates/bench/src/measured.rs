@@ -10,6 +10,7 @@ pub fn child(arguments: &[String]) {
         Some("fdatasync") => crate::executions::fdatasync(number(1)),
         Some("tokio") => crate::executions::tokio_loop(number(1), number(2)),
         Some("fleet") => crate::fleet::ours(number(1), &arguments[2]),
+        Some("memory") => crate::memory::ours(number(1), &arguments[2]),
         Some("respawn") => crate::respawn::ours(number(1), number(2), &arguments[3], &arguments[4]),
         Some("schedule") => crate::schedule::ours(number(1)),
         other => panic!("there is no measurement {other:?}"),

@@ -21,14 +21,14 @@ pub fn compare(references: &References, report: &mut Report) {
         println!("target/release/werkpilot is not built: its memory and idle CPU are left out (run `make build`)");
         return;
     };
-    let small = Running::start(&binary, references.program(), 0);
+    let small = Running::start(&binary, &fleet(references.program(), 0), SERVICES);
     let rss = small.rss();
     report.at_most("RSS of the orchestrator, 1,000 running services, MiB", mib(rss), "-".to_owned(), rss / MIB, 16.0);
     let cpu = small.cpu_per_second(IDLE_TIME);
     let text = format!("{cpu:.3} ms/s");
     report.at_most("idle CPU, timers and probes armed, ms per s", text, "-".to_owned(), cpu, 0.2);
     drop(small);
-    let large = Running::start(&binary, references.program(), IDLE);
+    let large = Running::start(&binary, &fleet(references.program(), IDLE), SERVICES);
     let each = (large.rss() - rss) / IDLE as f64 / 1_024.0;
     report.at_most("RSS of a further idle agent, KiB", format!("{each:.2} KiB"), "-".to_owned(), each, 4.0);
 }
@@ -37,38 +37,40 @@ fn mib(bytes: f64) -> String {
     format!("{:.2} MiB", bytes / MIB)
 }
 
-fn binary() -> Option<PathBuf> {
+/// The program beside us, if it is built.
+pub fn binary() -> Option<PathBuf> {
     let path = std::env::current_exe().ok()?.with_file_name("werkpilot");
     path.exists().then_some(path)
 }
 
 /// A running orchestrator, ended when dropped.
-struct Running {
+pub struct Running {
     child: Child,
     _dir: tempfile::TempDir,
 }
 
 impl Running {
-    fn start(binary: &Path, reference: &Path, idle: usize) -> Self {
+    /// Starts one with this registry, and waits until so many services run.
+    pub fn start(binary: &Path, fleet: &str, services: usize) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let registry = dir.path().join("registry");
         std::fs::create_dir(&registry).expect("a folder");
-        std::fs::write(registry.join("fleet.toml"), fleet(reference, idle)).expect("the registry");
+        std::fs::write(registry.join("fleet.toml"), fleet).expect("the registry");
         let state = dir.path().join("state");
         let mut command = Command::new(binary);
         command.args(["up", "--set", "dashboard.listen=127.0.0.1:0", "--registry"]).arg(&registry);
         command.arg("--state-dir").arg(&state).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("the orchestrator starts");
         let running = Self { child, _dir: dir };
-        running.wait_for_services();
+        running.wait_for_services(services);
         // The last ready and health timers settle; freed memory of the boot goes back.
         std::thread::sleep(Duration::from_secs(8));
         running
     }
 
-    fn wait_for_services(&self) {
+    fn wait_for_services(&self, services: usize) {
         let begin = Instant::now();
-        while self.children() < SERVICES {
+        while self.children() < services {
             assert!(begin.elapsed() < Duration::from_mins(2), "the services start");
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -97,7 +99,7 @@ impl Running {
 
     /// CPU milliseconds per second of all threads, from the scheduler's own nanoseconds. Looks every second, so that
     /// little is lost of threads that end meanwhile.
-    fn cpu_per_second(&self, over: Duration) -> f64 {
+    pub fn cpu_per_second(&self, over: Duration) -> f64 {
         let begin = Instant::now();
         let (mut total, mut seen) = (0.0, self.cpu_nanos());
         while begin.elapsed() < over {

@@ -111,6 +111,7 @@ fn run<F: Future<Output = ()>>(
             store,
             residents,
             hands: None,
+            memory: None,
         };
         let handle = start(options).expect("the orchestrator starts");
         work(handle.clone()).await;

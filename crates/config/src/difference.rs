@@ -105,7 +105,12 @@ pub fn settings_difference(old: &Settings, new: &Settings) -> Vec<SettingChange>
         let (old, new) = (setting.value(old), setting.value(new));
         (old != new).then_some(SettingChange { key: setting.key, old, new, effect: setting.effect })
     };
-    SETTINGS.iter().filter_map(change).collect()
+    let mut changes: Vec<SettingChange> = SETTINGS.iter().filter_map(change).collect();
+    if old.notify != new.notify {
+        let shown = |settings: &Settings| serde_json::to_value(&settings.notify).unwrap_or_default();
+        changes.push(SettingChange { key: "notify", old: shown(old), new: shown(new), effect: Effect::AtOnce });
+    }
+    changes
 }
 
 /// Collects the keys whose values differ.

@@ -139,6 +139,8 @@ pub(crate) struct Report {
     pub(crate) sources: Vec<Source>,
     faults: Vec<Fault>,
     notices: Vec<(Option<Span>, Notice)>,
+    /// What is shown to nobody.
+    hidden: Vec<Span>,
     /// Schedules that are known to be good: registries repeat them, and reading one takes longer than the rest of an
     /// agent.
     pub(crate) good_schedules: HashSet<(String, Tz)>,
@@ -198,6 +200,11 @@ impl Report {
         self.notices.push((None, Notice { file, line: None, key, message: message.into() }));
     }
 
+    /// Shows stars in the place of a secret, whenever its line is shown.
+    pub(crate) fn hide(&mut self, span: Span) {
+        self.hidden.push(span);
+    }
+
     /// The fault that was found last.
     pub(crate) fn last(&mut self) -> Option<&mut Fault> {
         self.faults.last_mut()
@@ -232,6 +239,9 @@ impl Report {
                 let (line, column) = source.position(span.start);
                 (fault.line, fault.column) = (Some(line), Some(column));
             }
+        }
+        for span in self.hidden {
+            self.sources[span.source as usize].hide(span);
         }
         self.sources.iter_mut().for_each(Source::make_printable);
         Err(Faults { faults, sources: self.sources })

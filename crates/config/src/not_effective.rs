@@ -5,11 +5,10 @@ use crate::field::Fields;
 use crate::source::Span;
 
 /// Keys of agents that do nothing yet, a dot before the key of a table in it.
-pub const AGENT_KEYS_NOT_EFFECTIVE_YET: &[&str] = &["orphan_ttl", "memory_max"];
+pub const AGENT_KEYS_NOT_EFFECTIVE_YET: &[&str] = &["orphan_ttl"];
 
 /// Keys of `werkpilot.toml` that do nothing yet; `bus.*` is the whole table.
-pub const SETTINGS_NOT_EFFECTIVE_YET: &[&str] =
-    &["memory.warning_percent", "memory.critical_percent", "memory.recover_percent", "optimizer.*"];
+pub const SETTINGS_NOT_EFFECTIVE_YET: &[&str] = &[];
 
 const MESSAGE: &str = "is not effective in this version: it is checked, and nothing else";
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::elements::{agent, departments, predecessor};
+use crate::elements::{agent, departments, notify, predecessor};
 use crate::keys::{Key, Scope};
 use crate::settings::SETTINGS;
 
@@ -138,6 +138,10 @@ pub fn config() -> Value {
         entry["properties"][key] =
             described(setting.slot.shape().schema(), setting.doc, Some(setting.value(&defaults)));
     }
+    let mut target = table(&[notify::KEYS]);
+    target["required"] = json!(["name", "events"]);
+    target["oneOf"] = json!([{ "required": ["url"] }, { "required": ["command"] }]);
+    tables.insert("notify".to_owned(), json!({ "type": "array", "items": target }));
     sorted(json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Werkpilot settings",

@@ -1,6 +1,7 @@
 //! Reads the settings from all of their sources: the file, then `WERKPILOT_*`, then the command line; the last one wins,
 //! and every one of them is checked.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use werkpilot_core::schedule::Schedule;
 use werkpilot_core::settings::Settings;
 
 use crate::Overrides;
+use crate::elements::notify;
 use crate::fault::Report;
 use crate::field::{Field, listed};
 use crate::not_effective;
@@ -55,8 +57,8 @@ impl fmt::Display for Origin {
 /// A setting, its value as it would be written in the file, and where that is from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SettingSource {
-    /// The dotted key.
-    pub key: &'static str,
+    /// The dotted key; `notify.<name>.<key>` for what is set of a target.
+    pub key: Cow<'static, str>,
     /// The value.
     pub value: Json,
     /// Where it is from.
@@ -87,10 +89,14 @@ const OTHER_VARIABLES: [&str; 8] = [
     "WERKPILOT_COLOR",
 ];
 
+/// The list of tables that is not a table of settings.
+const NOTIFY: &str = "notify";
+
 /// The settings while they are being read: where each one was set last.
 struct Reading {
     settings: Settings,
     set_at: Vec<Option<Span>>,
+    targets: Vec<notify::Read>,
 }
 
 impl Reading {
@@ -108,14 +114,15 @@ pub(crate) fn read(
     overrides: &Overrides,
     report: &mut Report,
 ) -> (Settings, Sources, Vec<PathBuf>) {
-    let mut reading = Reading { settings: Settings::default(), set_at: vec![None; SETTINGS.len()] };
+    let set_at = vec![None; SETTINGS.len()];
+    let mut reading = Reading { settings: Settings::default(), set_at, targets: Vec::new() };
     let files = file.map(|path| read_file(path, &mut reading, report)).unwrap_or_default();
     read_environment(&overrides.env, &mut reading, report);
     read_command_line(&overrides.cli, &mut reading, report);
     let from_systemd = place_state(file, overrides, &mut reading, report);
     check_together(&reading, report);
     let sources = SETTINGS.iter().zip(&reading.set_at).map(|(setting, set_at)| SettingSource {
-        key: setting.key,
+        key: Cow::Borrowed(setting.key),
         value: setting.value(&reading.settings),
         origin: match set_at {
             Some(span) => origin(*span, setting, report),
@@ -125,8 +132,29 @@ pub(crate) fn read(
             None => Origin::Default,
         },
     });
-    let sources = Sources(sources.collect());
+    let mut sources = Sources(sources.collect());
+    for target in reading.targets {
+        sources.0.extend(sources_of(&target, report));
+        reading.settings.notify.push(target.target);
+    }
     (reading.settings, sources, files)
+}
+
+/// Each key of a target, as it may be shown.
+fn sources_of(read: &notify::Read, report: &Report) -> Vec<SettingSource> {
+    let shown = serde_json::to_value(&read.target).unwrap_or_default();
+    let keys = read.places.iter().filter(|(key, _)| *key != "name" && !shown[*key].is_null());
+    let source = |(key, place): &(&'static str, Option<Span>)| SettingSource {
+        key: Cow::Owned(format!("notify.{}.{key}", read.target.name)),
+        value: shown[*key].clone(),
+        origin: match place.map(|span| (report.source(span), span)) {
+            Some((source, span)) => {
+                Origin::File { path: source.path.clone().unwrap_or_default(), line: source.position(span.start).0 }
+            }
+            None => Origin::Default,
+        },
+    };
+    keys.map(source).collect()
 }
 
 fn origin(span: Span, setting: &Setting, report: &Report) -> Origin {
@@ -141,8 +169,20 @@ fn origin(span: Span, setting: &Setting, report: &Report) -> Origin {
 fn read_file(path: &Path, reading: &mut Reading, report: &mut Report) -> Vec<PathBuf> {
     let Some(source) = read::text(path, SourceKind::Config, report) else { return vec![path.to_owned()] };
     let tree = read::toml(source, report);
+    if !tree.whole {
+        notify::hide_in_broken_text(source, report);
+    }
     if let (Value::Table(tables), true) = (&tree.root.value, tree.whole) {
         for entry in tables {
+            if entry.key == NOTIFY {
+                let field = Field { name: entry.key.clone(), node: &entry.node };
+                let folder = path.parent().unwrap_or(path);
+                // Without a current folder there is nothing to be relative to; the path is taken as it is then.
+                let folder = std::path::absolute(folder).or_else(|_| std::env::current_dir());
+                let folder = folder.unwrap_or_else(|_| PathBuf::from("."));
+                reading.targets = notify::read_all(&field, &folder, report);
+                continue;
+            }
             let mut known = SETTINGS.iter().filter(|setting| setting.parts().0 == entry.key).peekable();
             if known.peek().is_none() {
                 unknown_table(&entry.key, entry.key_span, report);
@@ -177,6 +217,7 @@ fn read_table(table: &Field<'_>, reading: &mut Reading, report: &mut Report) {
 fn unknown_table(name: &str, span: Span, report: &mut Report) {
     let mut tables: Vec<&str> = SETTINGS.iter().map(|setting| setting.parts().0).collect();
     tables.dedup();
+    tables.push(NOTIFY);
     let owner = SETTINGS.iter().map(Setting::parts).find(|(_, key)| *key == name);
     let hint = match owner {
         Some((table, key)) => format!("`{key}` belongs into the table [{table}]"),

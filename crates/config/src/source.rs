@@ -64,6 +64,15 @@ impl Source {
         }
     }
 
+    /// Replaces a secret by stars, as many as it has bytes, so that no place moves.
+    pub(crate) fn hide(&mut self, span: Span) {
+        let (start, end) = (span.start as usize, span.end as usize);
+        if let Some(secret) = self.text.get(start..end) {
+            let hidden: String = secret.bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
+            self.text.replace_range(start..end, &hidden);
+        }
+    }
+
     /// Line and column, both from 1, the column counted in characters.
     pub(crate) fn position(&self, at: u32) -> (u32, u32) {
         let line = self.line_of(at);

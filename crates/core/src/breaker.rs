@@ -21,7 +21,7 @@ const REMEMBERED: usize = 10_000;
 const REMEMBERED_FOR: Duration = Duration::from_hours(1);
 
 /// The longest cooldown: an agent that fails for good is still tried once a day.
-const LONGEST_COOLDOWN: Duration = Duration::from_hours(24);
+pub(crate) const LONGEST_COOLDOWN: Duration = Duration::from_hours(24);
 
 /// The global breaker: at most `max_restarts` automatic restarts of all agents in any `window`; 0 is unlimited.
 ///
@@ -126,6 +126,8 @@ pub enum BreakerEvent {
     DeadlineReached,
     /// A manual start, or the agent was enabled.
     Reset,
+    /// It is to be tried before its cooldown is over.
+    Trial,
 }
 
 /// What an [`AgentBreaker`] answers.
@@ -169,7 +171,7 @@ pub enum BreakerState {
 
 /// One agent's breaker: too many dead letters in a row, or too many restarts within a window, open it.
 ///
-/// | state | dead letter | restarted | succeeded, healthy for | deadline | reset |
+/// | state | dead letter | restarted | succeeded, healthy for | deadline, trial | reset |
 /// |---|---|---|---|---|---|
 /// | closed | counts; opens at `dead_letters` | counts; opens above `agent_restarts` | counts afresh | – | counts afresh |
 /// | open | – | – | – | half-open | closed |
@@ -261,6 +263,10 @@ impl AgentBreaker {
                 self.state = S::HalfOpen { cooldown };
                 BreakerAction::HalfOpened
             }
+            (S::Open { cooldown, .. }, E::Trial) => {
+                self.state = S::HalfOpen { cooldown };
+                BreakerAction::HalfOpened
+            }
             (S::HalfOpen { cooldown }, E::DeadLetter | E::Restarted) => {
                 self.open(Reason::TrialFailed, self.doubled(cooldown), now)
             }
@@ -269,9 +275,9 @@ impl AgentBreaker {
                 self.close(Reason::ByOperator { by: "an operator".to_owned() })
             }
             // Ends of what was still running when it opened, and deadlines that came early, late or twice.
-            (S::Open { .. }, E::DeadLetter | E::Succeeded | E::Restarted | E::HealthyFor) | (_, E::DeadlineReached) => {
-                BreakerAction::None
-            }
+            (S::Open { .. }, E::DeadLetter | E::Succeeded | E::Restarted | E::HealthyFor)
+            | (_, E::DeadlineReached)
+            | (S::Closed | S::HalfOpen { .. }, E::Trial) => BreakerAction::None,
         }
     }
 

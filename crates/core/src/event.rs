@@ -1,6 +1,7 @@
 //! What happened: one enum of past-tense facts. Log, metrics, history, the event stream and the page all come from it.
 
 mod end;
+mod pattern;
 mod wording;
 
 use std::time::Duration;
@@ -10,11 +11,13 @@ use serde::{Serialize, Serializer};
 
 use crate::exit::Exit;
 use crate::ids::{AgentName, RunId};
+use crate::memory::Usage;
 use crate::reason::{Reason, UnhealthyDependency};
 use crate::time::{Timestamp, as_ms};
 use crate::trigger::Trigger;
 
 pub use end::End;
+pub use pattern::{PatternError, TopicPattern};
 
 /// A fact with its place in the sequence of all facts since the start. As JSON it is `seq`, `time`, `type` (the topic)
 /// and `data`.
@@ -118,6 +121,27 @@ pub enum Event {
     /// A dead letter was thrown away: by somebody, or by its bound.
     DeadLetterDiscarded { id: u64, agent: AgentName, evicted: bool },
 
+    /// Memory is getting short: who can is to give some back.
+    MemoryWarning {
+        #[serde(flatten)]
+        usage: Usage,
+        threshold_percent: u8,
+    },
+    /// Memory is short: agents of priority 3 are disabled.
+    MemoryCritical {
+        #[serde(flatten)]
+        usage: Usage,
+        threshold_percent: u8,
+        /// The profile that was kept, if one could be.
+        profile: Option<String>,
+    },
+    /// Memory is no longer short.
+    MemoryRecovered {
+        #[serde(flatten)]
+        usage: Usage,
+        threshold_percent: u8,
+    },
+
     /// A breaker opened; without an agent it is the global one.
     BreakerOpened {
         agent: Option<AgentName>,
@@ -141,6 +165,22 @@ pub enum Event {
         /// The chain of agents that the boot waited for longest, first one first.
         critical_path: Vec<AgentName>,
     },
+    /// The optimizer's run is over, and its report is kept.
+    OptimizationCompleted {
+        report: u64,
+        by: String,
+        proposals: u32,
+        applied: u32,
+        trials: u32,
+        #[serde(rename = "duration_ms", serialize_with = "ms")]
+        duration: Duration,
+    },
+    /// The optimizer's run came to nothing; nothing of it is applied.
+    OptimizationFailed { by: String, reason: String },
+    /// A proposal about an agent's priority was applied.
+    PriorityDecided { agent: AgentName, decision: u64, report: u64, from: u8, to: u8, because: String },
+    /// Such a decision was undone: by somebody, or because the registry gives the agent another priority.
+    PriorityRestored { agent: AgentName, decision: u64, priority: u8, by: Option<String> },
     /// The orchestrator goes down.
     ShutdownStarted { reason: String },
     /// New files took effect.
@@ -173,6 +213,20 @@ pub enum Event {
     },
     /// The writer of the state died and was started again.
     StoreRestarted { reason: String },
+    /// Notifications to a target are being lost; told once, until one goes through again.
+    NotificationsDropped { target: String, reason: String },
+    /// Notifications to a target go through again.
+    NotificationsRecovered {
+        target: String,
+        #[serde(rename = "after_ms", serialize_with = "ms")]
+        after: Duration,
+        /// Events that the target never heard of.
+        dropped: u64,
+    },
+    /// There is little room on the disk of the state.
+    DiskLow { free_bytes: u64, total_bytes: u64 },
+    /// There is room again.
+    DiskRecovered { free_bytes: u64, total_bytes: u64 },
     /// The wall clock was set.
     ClockStepped { seconds: f64, misfired: u32 },
     /// While nothing ran, scheduled times of an agent went by, and `catch_up` has it that they are looked at.
@@ -246,10 +300,17 @@ impl Event {
             Self::DeadLetterReplayed { .. } => "dlq.replayed",
             Self::DeadLetterParked { .. } => "dlq.parked",
             Self::DeadLetterDiscarded { .. } => "dlq.discarded",
+            Self::MemoryWarning { .. } => "memory.warning",
+            Self::MemoryCritical { .. } => "memory.critical",
+            Self::MemoryRecovered { .. } => "memory.recovered",
             Self::BreakerOpened { .. } => "breaker.opened",
             Self::BreakerHalfOpen { .. } => "breaker.half_open",
             Self::BreakerClosed { .. } => "breaker.closed",
             Self::BootCompleted { .. } => "boot.completed",
+            Self::OptimizationCompleted { .. } => "optimization.completed",
+            Self::OptimizationFailed { .. } => "optimization.failed",
+            Self::PriorityDecided { .. } => "optimization.applied",
+            Self::PriorityRestored { .. } => "optimization.undone",
             Self::ShutdownStarted { .. } => "shutdown.started",
             Self::ConfigReloaded { .. } => "config.reloaded",
             Self::ConfigRejected { .. } => "config.rejected",
@@ -262,6 +323,10 @@ impl Event {
             Self::StoreDegraded { .. } => "store.degraded",
             Self::StoreRecovered { .. } => "store.recovered",
             Self::StoreRestarted { .. } => "store.restarted",
+            Self::NotificationsDropped { .. } => "system.notifications.dropped",
+            Self::NotificationsRecovered { .. } => "system.notifications.recovered",
+            Self::DiskLow { .. } => "system.disk.low",
+            Self::DiskRecovered { .. } => "system.disk.recovered",
             Self::ClockStepped { .. } => "system.clock.stepped",
             Self::ScheduleMissed { .. } => "agent.schedule.missed",
         }
@@ -288,6 +353,8 @@ impl Event {
             | Self::DeadLetterParked { agent, .. }
             | Self::DeadLetterDiscarded { agent, .. }
             | Self::BreakerHalfOpen { agent }
+            | Self::PriorityDecided { agent, .. }
+            | Self::PriorityRestored { agent, .. }
             | Self::ScheduleMissed { agent, .. } => Some(agent),
             Self::BreakerOpened { agent, .. } | Self::BreakerClosed { agent, .. } => agent.as_ref(),
             _ => None,
@@ -305,11 +372,15 @@ impl Event {
             | Self::DependenciesUnhealthy { .. }
             | Self::AgentDisabled { .. }
             | Self::HealthChanged { healthy: false, .. }
+            | Self::MemoryWarning { .. }
             | Self::BreakerOpened { .. }
             | Self::DeadLetterAdded { .. }
             | Self::DeadLetterParked { .. }
             | Self::DeadLetterDiscarded { evicted: true, .. }
             | Self::ClockStepped { .. }
+            | Self::DiskLow { .. }
+            | Self::OptimizationFailed { .. }
+            | Self::NotificationsDropped { .. }
             | Self::BusRequestCircle { .. }
             | Self::BusRequestTooLong { .. }
             | Self::BusConsumerSlow { .. }
@@ -318,6 +389,7 @@ impl Event {
                 Weight::Warning
             }
             Self::ActorDied { .. }
+            | Self::MemoryCritical { .. }
             | Self::ConfigRejected { .. }
             | Self::StoreDegraded { .. }
             | Self::StoreRestarted { .. } => Weight::Error,
@@ -337,4 +409,16 @@ pub enum Weight {
     Warning,
     /// Somebody should act.
     Error,
+}
+
+impl Weight {
+    /// As the settings write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Detail => "detail",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
 }

@@ -3,12 +3,18 @@
 //! Probes of many agents are spread over their interval, each at a phase that is its own for good, and at most
 //! `max_at_once` are in flight. One deadline for all of them.
 
+mod overall;
+mod verdict;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::backoff::Dice;
 use crate::reason::Reason;
 use crate::time::Moment;
+
+pub use overall::OverallPlan;
+pub use verdict::{JobFacts, Verdict};
 
 /// What one probe said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +72,16 @@ impl Liveness {
                 LivenessVerdict::TurnedUnhealthy(Reason::ProbesFailed { failures: self.in_a_row, last })
             }
         }
+    }
+
+    /// So many failures in a row are allowed from now on. The verdict changes with the next result only.
+    pub const fn configure(&mut self, failures_allowed: u32) {
+        self.failures_allowed = failures_allowed;
+    }
+
+    /// So many failures in a row make it unhealthy.
+    pub const fn failures_allowed(&self) -> u32 {
+        self.failures_allowed
     }
 
     /// The verdict now.
@@ -161,6 +177,30 @@ impl ProbePlan {
         self.due.insert((entry.at, key));
     }
 
+    /// The next probe comes at the latest so long from now; later ones on the grid that it begins. One in flight is left.
+    pub fn hasten(&mut self, key: u64, within: Duration, now: Moment) {
+        let soon = now + within.max(SHORTEST_INTERVAL);
+        if let Some(entry) = self.entries.get_mut(&key).filter(|entry| !entry.in_flight && entry.at > soon) {
+            self.due.remove(&(entry.at, key));
+            entry.at = soon;
+            self.due.insert((soon, key));
+        }
+    }
+
+    /// Who had probes in flight has died, and their results are lost: they are due at once.
+    pub fn abandon(&mut self, now: Moment) {
+        for (key, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.in_flight) {
+            (entry.in_flight, entry.at) = (false, now);
+            self.due.insert((now, *key));
+        }
+        self.in_flight = 0;
+    }
+
+    /// When this probe is, or in flight: was, due, and whether it is in flight.
+    pub fn due_at(&self, key: u64) -> Option<(Moment, bool)> {
+        self.entries.get(&key).map(|entry| (entry.at, entry.in_flight))
+    }
+
     /// When the next probe is due; `None` if there is none, or if as many as may be are in flight.
     pub fn next_deadline(&self) -> Option<Moment> {
         if self.in_flight >= self.max_at_once { None } else { self.due.first().map(|(at, _)| *at) }
@@ -231,6 +271,40 @@ mod tests {
     }
 
     #[test]
+    fn a_hastened_probe_comes_sooner_but_never_later() {
+        let mut plan = ProbePlan::new(8);
+        plan.insert(7, MINUTE, 42, Moment::ZERO);
+        let first = plan.next_deadline().unwrap();
+        plan.hasten(7, MINUTE, Moment::ZERO);
+        assert_eq!(plan.due_at(7), Some((first, false)));
+        assert_eq!(due(&mut plan, first), [7]);
+        plan.hasten(7, Duration::ZERO, first);
+        assert_eq!(plan.due_at(7), Some((first, true)), "one in flight is left");
+        plan.finished(7, first);
+        let soon = first + Duration::from_secs(5);
+        plan.hasten(7, Duration::from_secs(5), first);
+        assert_eq!(plan.next_deadline(), Some(soon));
+        assert_eq!(due(&mut plan, soon), [7]);
+        plan.finished(7, soon);
+        assert_eq!(plan.next_deadline(), Some(soon + MINUTE));
+        plan.hasten(8, MINUTE, soon);
+        assert_eq!(plan.due_at(8), None, "it is nobody's");
+    }
+
+    #[test]
+    fn what_was_in_flight_when_its_actor_died_is_probed_at_once() {
+        let mut plan = ProbePlan::new(2);
+        for key in 0..3 {
+            plan.insert(key, MINUTE, 0, Moment::ZERO);
+        }
+        let now = Moment::from_secs(60);
+        assert_eq!(due(&mut plan, now).len(), 2);
+        plan.abandon(now);
+        assert_eq!((plan.in_flight(), plan.next_deadline().is_some_and(|at| at <= now)), (0, true));
+        assert_eq!(due(&mut plan, now).len(), 2);
+    }
+
+    #[test]
     fn probes_of_many_agents_are_spread_over_the_interval() {
         let mut plan = ProbePlan::new(usize::MAX);
         for key in 0..6_000 {
@@ -261,7 +335,7 @@ mod tests {
         #[test]
         fn never_more_in_flight_than_allowed_and_nothing_is_forgotten(
             max in 1_usize..5,
-            steps in prop::collection::vec((0_u8..4, 0_u64..10, 0_u64..5_000), 1..200),
+            steps in prop::collection::vec((0_u8..6, 0_u64..10, 0_u64..5_000), 1..200),
         ) {
             let mut plan = ProbePlan::new(max);
             let mut now = Moment::ZERO;
@@ -282,6 +356,11 @@ mod tests {
                     2 => {
                         plan.finished(key, now);
                         flying.remove(&key);
+                    }
+                    3 => plan.hasten(key, Duration::from_millis(millis), now),
+                    4 if millis < 500 => {
+                        plan.abandon(now);
+                        flying.clear();
                     }
                     _ => {
                         for key in due(&mut plan, now) {

@@ -133,6 +133,44 @@ pub enum Reason {
         #[serde(serialize_with = "ms", rename = "max_silence_ms")]
         max_silence: Duration,
     },
+    /// It should be up and is not.
+    NotUp {
+        /// What it is instead.
+        status: Status,
+    },
+    /// Its last execution did not end well.
+    LastEnd {
+        /// `error`, `timeout` or `missing`.
+        status: Status,
+        /// The last error.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// Memory was short, and others are more important.
+    MemoryPressure {
+        /// How much was used, percent.
+        percent: u16,
+        /// `critical_percent`.
+        #[serde(rename = "threshold_percent")]
+        threshold: u8,
+        /// What it used itself.
+        used_bytes: u64,
+    },
+    /// Memory is no longer short.
+    MemoryRecovered {
+        /// How much is used, percent.
+        percent: u16,
+        /// `recover_percent`.
+        #[serde(rename = "threshold_percent")]
+        threshold: u8,
+    },
+    /// Its process tree used more than its `memory_max` in two checks in a row.
+    MemoryLimit {
+        /// What it used.
+        used_bytes: u64,
+        /// What it may use.
+        limit_bytes: u64,
+    },
     /// All attempts failed.
     RetriesExhausted {
         /// How many there were.
@@ -160,6 +198,8 @@ pub enum Reason {
     },
     /// The breaker's cooldown is over: one trial.
     HalfOpen,
+    /// The optimizer lets it try once before the breaker's cooldown is over.
+    EarlyTrial,
     /// The trial after the cooldown went well.
     TrialSucceeded,
     /// The trial after the cooldown failed.
@@ -232,6 +272,16 @@ impl Serialize for DependencyProblem {
     }
 }
 
+/// `120 MiB`, `1.5 GiB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const MIB: f64 = 1_048_576.0;
+    match bytes as f64 / MIB {
+        mib if mib >= 1_024.0 => format!("{:.1} GiB", mib / 1_024.0),
+        mib if mib >= 10.0 => format!("{mib:.0} MiB"),
+        mib => format!("{mib:.1} MiB"),
+    }
+}
+
 /// `agent-analytics (error), agent-db (disabled_by_memory)`
 pub fn list_unhealthy(dependencies: &[UnhealthyDependency]) -> String {
     let items: Vec<String> = dependencies.iter().map(|d| format!("{} ({})", d.dep, d.reason.as_str())).collect();
@@ -279,6 +329,20 @@ impl fmt::Display for Reason {
             Self::ProbesFailed { failures, last } => write!(f, "{failures} probes in a row failed: {last}"),
             Self::WatchdogExpired => f.write_str("did not send WATCHDOG=1 in time"),
             Self::Silent { max_silence } => write!(f, "wrote nothing for {}", human(*max_silence)),
+            Self::NotUp { status } => write!(f, "it is {status}"),
+            Self::LastEnd { status, error: Some(error) } => write!(f, "its last execution ended as {status}: {error}"),
+            Self::LastEnd { status, .. } => write!(f, "its last execution ended as {status}"),
+            Self::MemoryPressure { percent, threshold, used_bytes } => write!(
+                f,
+                "memory is short: {percent} % is used ([memory] critical_percent = {threshold}), {} of it by this agent",
+                bytes(*used_bytes)
+            ),
+            Self::MemoryRecovered { percent, threshold } => {
+                write!(f, "memory is no longer short: {percent} % is used ([memory] recover_percent = {threshold})")
+            }
+            Self::MemoryLimit { used_bytes, limit_bytes } => {
+                write!(f, "used {} of memory, and memory_max is {}", bytes(*used_bytes), bytes(*limit_bytes))
+            }
             Self::RetriesExhausted { attempts: 1, last } => write!(f, "the only attempt failed: {last}"),
             Self::RetriesExhausted { attempts, last } => {
                 write!(f, "all {attempts} attempts failed, the last one {last}")
@@ -287,6 +351,7 @@ impl fmt::Display for Reason {
             Self::TooManyRestarts { restarts, window } => write!(f, "{restarts} restarts within {}", human(*window)),
             Self::TooManyDeadLetters { count } => write!(f, "{count} dead letters in a row"),
             Self::HalfOpen => f.write_str("the breaker's cooldown is over: one trial"),
+            Self::EarlyTrial => f.write_str("the optimizer's run: one trial before the breaker's cooldown is over"),
             Self::TrialSucceeded => f.write_str("the trial after the cooldown went well"),
             Self::TrialFailed => f.write_str("the trial after the cooldown failed"),
             Self::NotAJob { agent } => write!(f, "{agent} is a service; start it with `werkpilot start {agent}`"),

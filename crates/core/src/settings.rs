@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::notifications::NotifyTarget;
+
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
@@ -43,6 +45,8 @@ pub struct Settings {
     pub logs: Logs,
     /// `[state]`
     pub state: State,
+    /// `[[notify]]`
+    pub notify: Vec<NotifyTarget>,
 }
 
 /// `[dashboard]`

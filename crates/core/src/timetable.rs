@@ -28,7 +28,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::ids::AgentIndex;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, ScheduleError};
+use crate::spec::AgentSpec;
 use crate::time::{Clocks, Moment, Timestamp};
 
 pub use step::{ClockStep, FORWARD_STEP, WRONG_CLOCK};
@@ -58,6 +59,20 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The timers of an agent: by schedule, by interval, or both.
+    ///
+    /// # Errors
+    /// [`ScheduleError`]: its schedule can't be read.
+    pub fn all_of(spec: &AgentSpec) -> Result<Vec<Self>, ScheduleError> {
+        let Some(job) = spec.job() else { return Ok(Vec::new()) };
+        let (jitter, seed) = (job.jitter, seed_of(spec.name.as_str()));
+        let triggers = &job.triggers;
+        let parsed = triggers.schedule.as_deref().map(|text| Schedule::parse(text, &triggers.timezone));
+        let schedule = parsed.transpose()?.map(Timer::Schedule);
+        let timers = schedule.into_iter().chain(triggers.every.map(Timer::Every));
+        Ok(timers.map(|timer| Self { timer, jitter, seed }).collect())
+    }
+
     /// The part of the jitter that this agent gets, 0 to `jitter`, in whole milliseconds.
     pub fn offset(&self) -> Duration {
         // SplitMix64 (Steele, Lea, Flood 2014): seeds that differ in one bit land far apart.

@@ -1,6 +1,7 @@
 //! Which file a command means, and what the system's refusal to start it means.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,37 @@ pub(crate) fn resolve(command: &str, path: Option<&[u8]>, cwd: &Path) -> Result<
             String::from_utf8_lossy(path.unwrap_or(DEFAULT_PATH))
         )),
     })
+}
+
+/// Whether the command of an agent can be found, as a start would look for it. Nothing is started; what can't be known
+/// before a start counts as found.
+///
+/// # Errors
+/// What a start would say: [`SpawnFailureKind::Missing`], naming the file.
+pub fn find_command(spec: &AgentSpec) -> Result<(), SpawnFailure> {
+    let argv = spec.program.argv();
+    let Some(command) = argv.first() else { return Ok(()) };
+    if !command.contains('/') {
+        let path = match spec.environment.set.get("PATH") {
+            Some(path) => Some(OsString::from(path)),
+            // Its own file may set one.
+            None if spec.environment.file.is_some() => return Ok(()),
+            None => std::env::var_os("PATH"),
+        };
+        return resolve(command, path.as_deref().map(OsStr::as_bytes), &spec.cwd).map(drop);
+    }
+    let place = spec.cwd.join(command);
+    match std::fs::metadata(&place) {
+        Ok(found) if found.is_dir() => Err(missing(format!("start `{command}`: it is a folder"))),
+        Ok(found) if found.permissions().mode() & 0o111 == 0 => {
+            Err(missing(format!("start `{command}`: it is not executable; chmod +x it")))
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(missing(format!("start `{}`: no such file", place.display())))
+        }
+        // Whom it runs as may see more than we do.
+        _ => Ok(()),
+    }
 }
 
 /// What a failed system call before the clone means.
@@ -153,6 +185,31 @@ mod tests {
         std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
         let found = resolve("tool", Some(path.as_bytes()), Path::new("/")).unwrap();
         assert_eq!(found.to_str().unwrap(), tool.to_str().unwrap());
+    }
+
+    #[test]
+    fn a_command_can_be_looked_for_without_a_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let tool = folder.path().join("tool");
+        let name = werkpilot_core::ids::AgentName::new("a").unwrap();
+        let command = |argv: &str| {
+            let program = werkpilot_core::spec::Program::Command(vec![argv.to_owned()]);
+            let mut spec = AgentSpec::job_named(name.clone(), program);
+            spec.cwd = folder.path().to_owned();
+            spec.environment.set.insert("PATH".to_owned(), folder.path().display().to_string());
+            find_command(&spec).map_err(|failure| failure.message.replace(&folder.path().display().to_string(), "X"))
+        };
+        assert_eq!(command("./tool"), Err("start `X/./tool`: no such file".to_owned()));
+        assert_eq!(command("/"), Err("start `/`: it is a folder".to_owned()));
+        assert!(command("tool").unwrap_err().starts_with("find the command `tool`"));
+        std::fs::write(&tool, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(command("./tool").unwrap_err().contains("chmod +x"));
+        std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!((command("./tool"), command("tool")), (Ok(()), Ok(())));
+        let shell = AgentSpec::job_named(name.clone(), werkpilot_core::spec::Program::Shell("no-such".to_owned()));
+        assert_eq!(find_command(&shell), Ok(()), "what a shell makes of its line is its own business");
+        assert_eq!(find_command(&AgentSpec::job_named(name, werkpilot_core::spec::Program::InProcess)), Ok(()));
     }
 
     #[test]

@@ -49,8 +49,18 @@ pub enum ProcessEvent {
         /// Which process.
         key: ProcessKey,
     },
+    /// `WATCHDOG=1` came again after [`ProcessEvent::WatchdogExpired`].
+    WatchdogAgain {
+        /// Which process.
+        key: ProcessKey,
+    },
     /// No output for `max_silence`; again after each further such time.
     Silent {
+        /// Which process.
+        key: ProcessKey,
+    },
+    /// Output came again after [`ProcessEvent::Silent`].
+    OutputAgain {
         /// Which process.
         key: ProcessKey,
     },
@@ -73,7 +83,9 @@ impl ProcessEvent {
             | Self::Status { key, .. }
             | Self::Stopping { key }
             | Self::WatchdogExpired { key }
+            | Self::WatchdogAgain { key }
             | Self::Silent { key }
+            | Self::OutputAgain { key }
             | Self::Exited { key, .. } => *key,
         }
     }

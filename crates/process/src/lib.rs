@@ -26,17 +26,19 @@
 //! - Nothing that a program writes, however much and however odd, costs more than a bounded buffer or blocks anyone.
 //! - One process has at most one [`Host`]: children, the subreaper flag and `SIGCHLD` belong to the whole process.
 //!
-//! `unsafe` is confined to four modules: `precise_timer` (one registration), `sys` (system calls without a safe wrapper), `exec` (the child between clone
+//! `unsafe` is confined to five modules: `precise_timer` (one registration), `heap` (commands to the allocator), `sys` (system calls without a safe wrapper), `exec` (the child between clone
 //! and exec) and `users` (the user database).
 
 mod capture;
 mod command;
 mod desk;
+pub mod disk;
 mod ending;
 mod env_file;
 mod environment;
 mod event;
 mod exec;
+pub mod heap;
 mod host;
 mod journal;
 mod launch;
@@ -47,6 +49,7 @@ mod notify;
 mod precise_timer;
 pub mod probe;
 mod proc_fs;
+pub mod quiet;
 mod reactor;
 mod run;
 mod spawner;
@@ -57,6 +60,7 @@ mod timers;
 mod token;
 mod users;
 
+pub use command::find_command;
 pub use event::{ExitReport, ProcessEvent, WaitStatus};
 pub use host::{Host, HostError, HostOptions, ShutdownReport, become_subreaper};
 pub use launch::{Launch, Output, ProcessKey};

@@ -1,17 +1,28 @@
 //! Probes of readiness and health over the network. Each is one future with a time-out of its own.
 //!
-//! The HTTP client is as small as a probe: one GET over `http://`, `Connection: close`, and of the answer only the
-//! status line is read.
+//! The HTTP client is as small as a probe: one GET over `http://`, `Connection: close`, and of the answer only the head is
+//! read, at most [`MAX_HEAD`] of it; a body may be as long as it likes. Redirects are not followed: where they lead may be
+//! well while the agent is not.
 
 use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// Bytes within which the status line has to end.
 const MAX_STATUS_LINE: usize = 1024;
+/// Bytes within which the head of an answer has to end: twice what common servers and clients allow.
+pub const MAX_HEAD: usize = 16 << 10;
+/// What is read at a time: nearly every head fits.
+const CHUNK: usize = 1024;
+/// Characters of a `Location` that are told.
+const MAX_LOCATION: usize = 200;
+/// Names that are looked up at a time. A lookup occupies a thread until the resolver gives up, long after the probe did.
+static LOOKUPS: Semaphore = Semaphore::const_new(8);
 
 /// Why a probe failed. The texts say what was found, after "the probe failed:".
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +44,16 @@ pub enum ProbeError {
         #[source]
         source: io::Error,
     },
+    /// A host name without an address.
+    #[error("{target}: no address was found for {host}{}", .reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
+    Unresolved {
+        /// Who was asked.
+        target: String,
+        /// Whose address was looked for.
+        host: String,
+        /// What the resolver said.
+        reason: Option<String>,
+    },
     /// An answer other than 2xx.
     #[error("{target} answered {code}")]
     Status {
@@ -41,9 +62,33 @@ pub enum ProbeError {
         /// The HTTP status.
         code: u16,
     },
+    /// A redirect. It is not followed.
+    #[error("{target} answered {code}, which is not followed: Location: {location}")]
+    Redirected {
+        /// Who was asked.
+        target: String,
+        /// The HTTP status.
+        code: u16,
+        /// Where it leads, or `none`.
+        location: String,
+    },
     /// An answer that is not HTTP.
     #[error("{target} did not answer in HTTP")]
     NotHttp {
+        /// Who was asked.
+        target: String,
+    },
+    /// An answer whose head is cut off, or nothing at all.
+    #[error("{target} closed the connection {}", if *.answered { "within the head of its answer" } else { "without an answer" })]
+    Closed {
+        /// Who was asked.
+        target: String,
+        /// Whether there was some answer.
+        answered: bool,
+    },
+    /// An answer whose head does not end.
+    #[error("{target} sent more than {} KiB of headers", MAX_HEAD >> 10)]
+    EndlessHead {
         /// Who was asked.
         target: String,
     },
@@ -60,7 +105,7 @@ pub enum ProbeError {
 /// # Errors
 /// [`ProbeError`] says what was found instead.
 pub async fn tcp(address: &str, within: Duration) -> Result<(), ProbeError> {
-    bounded(address, within, async { TcpStream::connect(address).await.map(drop).map_err(io_error(address)) }).await
+    bounded(address, within, async { connect(address, address).await.map(drop) }).await
 }
 
 /// Whether an `http://` URL answers with 2xx.
@@ -85,25 +130,85 @@ fn io_error(target: &str) -> impl Fn(io::Error) -> ProbeError + '_ {
     |source| ProbeError::Io { target: target.to_owned(), source }
 }
 
+/// To the first address that answers.
+async fn connect(target: &str, address: &str) -> Result<TcpStream, ProbeError> {
+    if let Ok(address) = address.parse::<SocketAddr>() {
+        return TcpStream::connect(address).await.map_err(io_error(target));
+    }
+    let unresolved = |reason| ProbeError::Unresolved { target: target.to_owned(), host: address.to_owned(), reason };
+    let mut failure = unresolved(None);
+    for address in look_up(address).await.map_err(|error| unresolved(Some(error.to_string())))? {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = io_error(target)(error),
+        }
+    }
+    Err(failure)
+}
+
+async fn look_up(address: &str) -> io::Result<Vec<SocketAddr>> {
+    let permit = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+    let name = address.to_owned();
+    let lookup = tokio::task::spawn_blocking(move || {
+        let _until_it_ends = permit;
+        name.to_socket_addrs().map(Vec::from_iter)
+    });
+    lookup.await.map_err(io::Error::other)?
+}
+
 async fn get(url: &str, target: &Target<'_>) -> Result<(), ProbeError> {
-    let mut stream = TcpStream::connect(target.address()).await.map_err(io_error(url))?;
+    let mut stream = connect(url, &target.address()).await?;
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: werkpilot\r\nAccept: */*\r\nConnection: close\r\n\r\n",
         target.path, target.authority
     );
     stream.write_all(request.as_bytes()).await.map_err(io_error(url))?;
-    let (mut answer, mut length) = ([0; MAX_STATUS_LINE], 0);
-    while length < answer.len() && !answer[..length].contains(&b'\n') {
-        match stream.read(&mut answer[length..]).await.map_err(io_error(url))? {
-            0 => break,
-            read => length += read,
-        }
-    }
-    match status(&answer[..length]) {
+    let head = read_head(url, &mut stream).await?;
+    match status(&head) {
         Some(200..=299) => Ok(()),
+        Some(code @ 300..=399) => {
+            Err(ProbeError::Redirected { target: url.to_owned(), code, location: location(&head) })
+        }
         Some(code) => Err(ProbeError::Status { target: url.to_owned(), code }),
         None => Err(ProbeError::NotHttp { target: url.to_owned() }),
     }
+}
+
+/// The head of the answer, with a good status line.
+async fn read_head(url: &str, stream: &mut TcpStream) -> Result<Vec<u8>, ProbeError> {
+    let not_http = || ProbeError::NotHttp { target: url.to_owned() };
+    let mut head = Vec::with_capacity(CHUNK);
+    loop {
+        let seen = head.len();
+        let read = stream.read_buf(&mut head).await.map_err(io_error(url))?;
+        if read == 0 {
+            return Err(ProbeError::Closed { target: url.to_owned(), answered: seen > 0 });
+        }
+        let line_over = head.iter().take(MAX_STATUS_LINE).any(|byte| *byte == b'\n');
+        if (line_over && status(&head).is_none()) || (!line_over && head.len() >= MAX_STATUS_LINE) {
+            return Err(not_http());
+        }
+        // An empty line that begins in what was there before counts, too.
+        let end = &head[seen.saturating_sub(3)..];
+        if end.windows(4).any(|four| four == b"\r\n\r\n") || end.windows(2).any(|two| two == b"\n\n") {
+            return Ok(head);
+        }
+        if head.len() >= MAX_HEAD {
+            return Err(ProbeError::EndlessHead { target: url.to_owned() });
+        }
+        head.reserve(CHUNK);
+    }
+}
+
+/// The value of `Location`, fit to be shown.
+fn location(head: &[u8]) -> String {
+    let text = String::from_utf8_lossy(head);
+    let value = text.lines().skip(1).take_while(|line| !line.is_empty()).find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("location").then(|| value.trim().to_owned())
+    });
+    let shown = |value: String| value.chars().filter(|c| !c.is_control()).take(MAX_LOCATION).collect();
+    value.map_or_else(|| "none".to_owned(), shown)
 }
 
 /// The code of a status line (RFC 9112, 4).
@@ -148,8 +253,8 @@ mod tests {
 
     const WITHIN: Duration = Duration::from_millis(500);
 
-    /// Serves one connection with `answer`, and keeps it open where `stall`.
-    async fn server(answer: &'static [u8], stall: bool) -> String {
+    /// Serves one connection with `answer`, again and again where `endless`, and keeps it open where `stall`.
+    async fn server(answer: &'static [u8], stall: bool, endless: bool) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async move {
@@ -158,6 +263,8 @@ mod tests {
             let length = stream.read(&mut request).await.unwrap();
             assert!(request[..length].starts_with(b"GET /health?x=1 HTTP/1.1\r\nHost: 127.0.0.1:"));
             stream.write_all(answer).await.unwrap();
+            // Until the probe has had enough.
+            while endless && stream.write_all(b"X-More: and more of it\r\n").await.is_ok() {}
             if stall {
                 std::future::pending::<()>().await;
             }
@@ -165,26 +272,51 @@ mod tests {
         address
     }
 
-    async fn probe(answer: &'static [u8], stall: bool) -> Result<(), String> {
-        let address = server(answer, stall).await;
+    async fn ask(answer: &'static [u8], stall: bool, endless: bool) -> Result<(), String> {
+        let address = server(answer, stall, endless).await;
         let result = http(&format!("http://{address}/health?x=1"), WITHIN).await;
-        result.map_err(|error| error.to_string().replace(&address, "X"))
+        result.map_err(|error| error.to_string().replace(&address, "X").replace("http://X/health?x=1", "U"))
+    }
+
+    async fn probe(answer: &'static [u8], stall: bool) -> Result<(), String> {
+        ask(answer, stall, false).await
+    }
+
+    fn fails(text: &str) -> Result<(), String> {
+        Err(text.to_owned())
     }
 
     #[tokio::test]
     async fn only_2xx_is_well() {
         assert_eq!(probe(b"HTTP/1.1 204 No Content\r\n\r\n", true).await, Ok(()));
-        let refused = probe(b"HTTP/1.0 503 Service Unavailable\r\n\r\n", false).await;
-        assert_eq!(refused, Err("http://X/health?x=1 answered 503".to_owned()));
+        assert_eq!(probe(b"HTTP/1.0 200\nA: b\n\n", true).await, Ok(()), "bare line ends are good enough");
+        assert_eq!(probe(b"HTTP/1.0 503 Service Unavailable\r\n\r\n", false).await, fails("U answered 503"));
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed_and_says_where_it_leads() {
+        let moved = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLOCATION:  http://elsewhere/well\r\n\r\n";
+        let told = "U answered 302, which is not followed: Location: http://elsewhere/well";
+        assert_eq!(probe(moved, false).await, fails(told));
+        let nowhere = probe(b"HTTP/1.1 304 Not Modified\r\n\r\nLocation: in the body\r\n", false).await;
+        assert_eq!(nowhere, fails("U answered 304, which is not followed: Location: none"));
     }
 
     #[tokio::test]
     async fn silence_garbage_and_floods_are_failures() {
-        let silent = probe(b"", true).await;
-        assert_eq!(silent, Err("no answer from http://X/health?x=1 within 500 ms".to_owned()));
-        let not_http = Err("http://X/health?x=1 did not answer in HTTP".to_owned());
-        assert_eq!(probe(b"SSH-2.0-x\r\n", false).await, not_http);
-        assert_eq!(probe(&[b'x'; 5_000], true).await, not_http);
+        assert_eq!(probe(b"", true).await, fails("no answer from U within 500 ms"));
+        assert_eq!(probe(b"HTTP/1.1 200 OK\r\nA: b\r\n", true).await, fails("no answer from U within 500 ms"));
+        assert_eq!(probe(b"SSH-2.0-x\r\n", false).await, fails("U did not answer in HTTP"));
+        assert_eq!(probe(&[b'x'; 5_000], true).await, fails("U did not answer in HTTP"));
+        assert_eq!(probe(b"", false).await, fails("U closed the connection without an answer"));
+        let cut = probe(b"HTTP/1.1 200 OK\r\nA: ", false).await;
+        assert_eq!(cut, fails("U closed the connection within the head of its answer"));
+    }
+
+    #[tokio::test]
+    async fn headers_without_end_are_a_failure_and_a_body_without_end_is_not_read() {
+        assert_eq!(ask(b"HTTP/1.1 200 OK\r\n", false, true).await, fails("U sent more than 16 KiB of headers"));
+        assert_eq!(ask(b"HTTP/1.1 200 OK\r\n\r\n", false, true).await, Ok(()));
     }
 
     #[tokio::test]
@@ -192,9 +324,19 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         assert!(tcp(&address, WITHIN).await.is_ok());
+        let by_name = address.replace("127.0.0.1", "localhost");
+        assert!(tcp(&by_name, Duration::from_secs(10)).await.is_ok());
         drop(listener);
         let error = tcp(&address, WITHIN).await.unwrap_err().to_string();
         assert!(error.contains("refused"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_name_without_an_address_says_so() {
+        // RFC 6761: there is never such a host.
+        let error = http("http://nobody.invalid:1/", Duration::from_secs(20)).await.unwrap_err().to_string();
+        let known = ["http://nobody.invalid:1/: no address was found for nobody.invalid:1: ", "no answer from "];
+        assert!(known.iter().any(|text| error.starts_with(text)), "{error}");
     }
 
     #[test]

@@ -264,8 +264,13 @@ impl Reactor {
         if over {
             output.lines.finish(&mut line);
         }
+        let mut speaks_again = false;
         if let Some(watch) = watch {
-            watch.last_output = now;
+            // The end of a stream is no output.
+            if !chunk.is_empty() {
+                watch.last_output = now;
+                speaks_again = std::mem::take(&mut watch.silent);
+            }
             if matched {
                 (watch.ready_log, watch.ready) = (None, true);
             }
@@ -287,6 +292,9 @@ impl Reactor {
         }
         if let Some(fd) = closed {
             self.unregister(&fd);
+        }
+        if speaks_again {
+            self.emit(ProcessEvent::OutputAgain { key });
         }
         if matched {
             self.emit(ProcessEvent::Ready { key });
@@ -319,7 +327,12 @@ impl Reactor {
         let event = match notice {
             Notice::Status(text) => ProcessEvent::Status { key, text },
             Notice::Stopping => ProcessEvent::Stopping { key },
-            Notice::Trigger => ProcessEvent::WatchdogExpired { key },
+            Notice::Trigger => {
+                if let Some(watch) = watch {
+                    watch.expired = true;
+                }
+                ProcessEvent::WatchdogExpired { key }
+            }
             Notice::Watchdog => return self.pat(key, now),
             Notice::Ready => match watch {
                 Some(watch) if !watch.ready => {
@@ -339,6 +352,9 @@ impl Reactor {
         if let (Some(interval), None) = (watch.watchdog, watch.alive.replace(now)) {
             self.timers.set(now + interval, key, Alarm::Watchdog);
         }
+        if std::mem::take(&mut watch.expired) {
+            self.emit(ProcessEvent::WatchdogAgain { key });
+        }
     }
 
     /// Rings the timers that are due.
@@ -357,6 +373,7 @@ impl Reactor {
                     let silent = now >= watch.last_output + silence;
                     let from = if silent { now } else { watch.last_output };
                     self.timers.set(from + silence, key, Alarm::Silence);
+                    watch.silent |= silent;
                     if silent {
                         self.emit(ProcessEvent::Silent { key });
                     }
@@ -365,7 +382,7 @@ impl Reactor {
                     let (Some(interval), Some(alive)) = (watch.watchdog, watch.alive) else { continue };
                     let expired = now >= alive + interval;
                     if expired {
-                        watch.alive = Some(now);
+                        (watch.alive, watch.expired) = (Some(now), true);
                     }
                     self.timers.set(if expired { now } else { alive } + interval, key, Alarm::Watchdog);
                     if expired {

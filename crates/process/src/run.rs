@@ -63,9 +63,13 @@ pub(crate) struct Watch {
     pub ready: bool,
     pub max_silence: Option<Duration>,
     pub last_output: Instant,
+    /// Whether its silence was reported, and has lasted since.
+    pub silent: bool,
     pub watchdog: Option<Duration>,
     /// When the watchdog was last content; `None` until it is armed.
     pub alive: Option<Instant>,
+    /// Whether it was reported that the watchdog expired, and it has not been content since.
+    pub expired: bool,
 }
 
 /// The beginning of stdout, kept for the report.

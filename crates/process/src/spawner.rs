@@ -270,7 +270,9 @@ fn watch(launch: &Launch, ready_log: Option<Regex>, started: Instant) -> Option<
         ready: false,
         max_silence: service.max_silence,
         last_output: started,
+        silent: false,
         watchdog,
         alive: (!by_notify).then_some(started),
+        expired: false,
     }))
 }

@@ -107,6 +107,7 @@ fn silence_is_reported_and_output_ends_it() {
     let (key, _) = fixture.launch(spec);
     fixture.started();
     assert_eq!(fixture.event(), ProcessEvent::Silent { key });
+    assert_eq!(fixture.event(), ProcessEvent::Silent { key }, "and again, as long as it lasts");
     fixture.host.kill(key);
     fixture.exit_of(key);
 
@@ -114,6 +115,29 @@ fn silence_is_reported_and_output_ends_it() {
     service_part(&mut spec).max_silence = Some(Duration::from_secs(5));
     let (_, events) = events_of(&mut fixture, spec);
     assert_eq!(events, []);
+    fixture.finish();
+}
+
+#[test]
+fn who_speaks_or_pats_the_watchdog_again_is_reported_once() {
+    let mut fixture = Fixture::new();
+    let mut spec = service("sleep 1; echo a; echo b; exec sleep 60", ReadyCheck::After(Duration::ZERO));
+    service_part(&mut spec).max_silence = Some(Duration::from_millis(300));
+    let (key, _) = fixture.launch(spec);
+    fixture.started();
+    let events = fixture.events_until(|event| matches!(event, ProcessEvent::OutputAgain { .. }));
+    assert!(events.iter().rev().skip(1).all(|event| *event == ProcessEvent::Silent { key }), "{events:?}");
+    assert_eq!(fixture.event(), ProcessEvent::Silent { key }, "once, then it is silent again");
+    fixture.host.kill(key);
+    fixture.exit_of(key);
+
+    let messages = ["READY=1", "WATCHDOG=trigger", "WATCHDOG=1", "WATCHDOG=1"];
+    let mut spec = speaker(&messages, ReadyCheck::Notify);
+    service_part(&mut spec).health = Some(watchdog(Duration::from_mins(1)));
+    let (key, events) = events_of(&mut fixture, spec);
+    let expected =
+        [ProcessEvent::Ready { key }, ProcessEvent::WatchdogExpired { key }, ProcessEvent::WatchdogAgain { key }];
+    assert_eq!(events, expected);
     fixture.finish();
 }
 

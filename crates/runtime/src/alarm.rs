@@ -20,6 +20,11 @@ pub trait Alarmed: Actor<Context = Context<Self>> {
 }
 
 impl Alarm {
+    /// When it rings, if it is set.
+    pub fn deadline(&self) -> Option<Moment> {
+        self.0.map(|(at, _)| at)
+    }
+
     /// Sets the alarm of this actor to `deadline`, or switches it off. Costs nothing if it is set so already.
     pub fn set<A: Alarmed>(actor: &mut A, deadline: Option<Moment>, clock: Clock, ctx: &mut Context<A>) {
         let Self(set) = actor.alarm();

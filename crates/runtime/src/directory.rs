@@ -13,6 +13,7 @@ use werkpilot_core::time::Timestamp;
 
 use crate::agents::agent::{AgentActor, Deliver};
 use crate::agents::kept::{Figures, Written};
+use crate::observe::health::{LastCheck, OverallCheck};
 
 /// A live process, as far as the router knows.
 #[derive(Clone, Debug)]
@@ -47,8 +48,10 @@ pub struct Slot {
     pub written: Written,
     /// Whether one of its processes needed SIGKILL since the shutdown began.
     pub forced: bool,
-    /// The last probe of its health.
-    pub last_health_check: Option<(Timestamp, Result<(), String>)>,
+    /// The last look at its health, by a probe of its own or by the overall check.
+    pub last_health_check: Option<LastCheck>,
+    /// What the last overall check said; nothing before the first one since the start.
+    pub last_overall: Option<Box<OverallCheck>>,
     addr: Option<Addr<AgentActor>>,
     undelivered: Vec<Event>,
 }
@@ -82,6 +85,7 @@ impl Directory {
             written: Written::default(),
             forced: false,
             last_health_check: None,
+            last_overall: None,
             addr: None,
             undelivered: Vec::new(),
         });
@@ -124,6 +128,11 @@ impl Directory {
     /// All agents in the order of their slots.
     pub fn iter(&self) -> impl Iterator<Item = (AgentIndex, &Slot)> {
         self.slots.iter().enumerate().filter_map(|(slot, entry)| Some((AgentIndex::from(slot), entry.as_ref()?)))
+    }
+
+    /// How many slots there are, empty ones included.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     /// How many there are.

@@ -1,6 +1,9 @@
 //! What leaves the arbiter: the one way in for the web server, the CLI and embedding programs.
 
 mod dead_letters;
+mod memory;
+mod notifications;
+mod optimizer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +16,9 @@ use werkpilot_core::dispatcher::{Admission, Event as ToDispatcher, Request};
 use werkpilot_core::event::{Event, Recorded};
 use werkpilot_core::ids::{AgentIndex, AgentName, RunId};
 use werkpilot_core::reason::Reason;
+use werkpilot_core::score::Score;
 use werkpilot_core::settings::Settings;
+use werkpilot_core::simulate::SimulateError;
 use werkpilot_core::trigger::Trigger;
 use werkpilot_process::logs;
 use werkpilot_store::StoreError;
@@ -26,18 +31,20 @@ use crate::bus::{BusSide, GetBusReport, GetServices, ServiceQuestion};
 use crate::clock::Clock;
 use crate::house::{House, HousePhase, Posts};
 use crate::observe::events::AwaitEnd;
+use crate::observe::optimizer::OptimizeError;
 use crate::post::Unavailable;
 use crate::state::{Ledger, ReadError, triggers};
 use crate::view::{
-    AgentDetail, AgentView, BusView, HealthView, NextRun, Overview, QueueView, Scrape, agent_detail, agents, health,
-    join_services, next_runs, overview, queue, request_times,
+    AgentDetail, AgentHealth, AgentView, BusView, HealthView, NextRun, Overview, QueueView, Scrape, agent_detail,
+    agent_health, agents, health, join_services, next_runs, overview, queue,
 };
-use crate::why::Why;
 use crate::work::queue::{Admit, Tell};
+
+pub use optimizer::{ReportPage, kept_reports};
 
 /// How long an actor may take to answer. With ten thousand agents the largest view takes tens of milliseconds; more
 /// than this means that the orchestrator hangs.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER: Duration = Duration::from_secs(5);
 /// Reading the files of ten thousand agents takes a second or two on a slow disk.
 const RELOAD: Duration = Duration::from_mins(1);
 
@@ -69,18 +76,46 @@ pub enum ControlError {
         /// What may have been meant.
         suggestion: Option<String>,
     },
+    /// There is no such figure.
+    #[error("there is no figure {name}{}", did_you_mean(.suggestion.as_ref()))]
+    UnknownFigure {
+        /// What was asked for.
+        name: String,
+        /// What may have been meant.
+        suggestion: Option<String>,
+    },
     /// There is no such execution any more.
     #[error("there is no live execution {0}")]
     UnknownRun(RunId),
     /// There never was such an execution, or it is forgotten.
     #[error("there is no execution {0}, neither live nor in the history")]
     ForgottenRun(RunId),
+    /// Nobody of this name is told of events.
+    #[error("there is no target of notifications {name}{}", did_you_mean(.suggestion.as_ref()))]
+    UnknownTarget {
+        /// What was asked for.
+        name: String,
+        /// What may have been meant.
+        suggestion: Option<String>,
+    },
+    /// There is no such profile, or it is not kept any more.
+    #[error("there is no memory profile {0}; the last ten are kept")]
+    UnknownProfile(String),
     /// There is no such dead letter.
     #[error("there is no dead letter {0}")]
     UnknownDeadLetter(u64),
     /// A dead letter is in a state in which that can't be done.
     #[error("{0}")]
     DeadLetter(LetterRefusal),
+    /// There is no such report, or it is forgotten.
+    #[error("there is no report {0}")]
+    UnknownReport(u64),
+    /// There is no such decision, or it is forgotten.
+    #[error("there is no decision {0}")]
+    UnknownDecision(u64),
+    /// The optimizer can't do that now.
+    #[error("{0}")]
+    Optimizer(OptimizeError),
     /// Services are started, not run.
     #[error("{0} is a service; start it with `werkpilot start {0}`")]
     NotAJob(AgentName),
@@ -108,6 +143,12 @@ pub enum ControlError {
     /// The state could not be read.
     #[error(transparent)]
     State(#[from] ReadError),
+    /// There is a simulation in progress.
+    #[error("a simulation is in progress; one at a time is made")]
+    Simulating,
+    /// Nothing can be simulated so.
+    #[error(transparent)]
+    Simulate(#[from] SimulateError),
     /// The files have faults.
     #[error(transparent)]
     Reload(#[from] ReloadError),
@@ -227,7 +268,21 @@ impl Handle {
     pub async fn agent(&self, name: &str) -> Result<AgentDetail, ControlError> {
         let wanted = name.to_owned();
         match self.consult(move |house| agent_detail(house, &wanted)).await? {
-            Some(detail) => Ok(detail),
+            Some(mut detail) => {
+                let AgentView { name, score, score_parts, .. } = &detail.agent;
+                let score = score_parts.map(|parts| Score { value: *score, parts });
+                detail.scores = self.daily_scores(name, score).await;
+                Ok(detail)
+            }
+            None => Err(self.unknown_agent(name).await),
+        }
+    }
+
+    /// The health of one agent.
+    pub async fn agent_health(&self, name: &str) -> Result<AgentHealth, ControlError> {
+        let wanted = name.to_owned();
+        match self.consult(move |house| agent_health(house, &wanted)).await? {
+            Some(health) => Ok(health),
             None => Err(self.unknown_agent(name).await),
         }
     }
@@ -239,9 +294,9 @@ impl Handle {
 
     /// What a scraper of metrics gets.
     pub async fn scrape(&self) -> Result<Scrape, ControlError> {
-        let (overview, requests) = self.consult(|house| (overview(house), request_times(house))).await?;
+        let scrape = self.consult(Scrape::of).await?;
         // A bus that is just being started again has no figures for a moment.
-        Ok(Scrape { overview, requests, bus: self.bus_report().await.ok() })
+        Ok(Scrape { bus: self.bus_report().await.ok(), ..scrape })
     }
 
     /// The figures of the bus.
@@ -274,22 +329,6 @@ impl Handle {
     /// What is due within the next `span`, at most `limit` times.
     pub async fn next_runs(&self, span: Duration, limit: usize) -> Result<Vec<NextRun>, ControlError> {
         self.consult(move |house| next_runs(house, span, limit)).await
-    }
-
-    /// The cause chain of an agent, by name, or of an execution, by id.
-    pub async fn why(&self, subject: &str) -> Result<Why, ControlError> {
-        let wanted = subject.to_owned();
-        let why = self.consult(move |house| crate::why::why(house, &wanted)).await?;
-        if let Some(why) = why {
-            return Ok(why);
-        }
-        if let Ok(run) = subject.parse()
-            && let Ok(why) = self.why_kept(run).await
-        {
-            return Ok(why);
-        }
-        let (name, suggestion) = (subject.to_owned(), self.nearest(subject).await);
-        Err(ControlError::UnknownSubject { name, suggestion })
     }
 
     /// The dependency graph, drawn by one of the graph's renderers.
@@ -473,7 +512,7 @@ impl Handle {
     }
 
     /// The agent that may have been meant.
-    async fn nearest(&self, name: &str) -> Option<String> {
+    pub(crate) async fn nearest(&self, name: &str) -> Option<String> {
         let wanted = name.to_owned();
         let nearest = self.consult(move |house| {
             let directory = house.directory.borrow();

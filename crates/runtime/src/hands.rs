@@ -22,10 +22,16 @@ pub trait Hands {
     fn probe(&self, serial: u32, run: RunId, spec: Arc<AgentSpec>, argv: Vec<String>);
     /// Ends a probe's command.
     fn kill_probe(&self, serial: u32);
+    /// Runs a notification's command with this on its stdin. `serial` comes back in the event's key.
+    fn hook(&self, serial: u32, run: RunId, spec: Arc<AgentSpec>, stdin: Arc<[u8]>, variables: Vec<(String, String)>);
+    /// Ends a notification's command.
+    fn kill_hook(&self, serial: u32);
 }
 
 /// Keys with this bit are probes. The host takes keys below 2^60.
 const PROBE: u64 = 1 << 59;
+/// Keys with this bit and that of probes are commands of notifications.
+const HOOK: u64 = PROBE | 1 << 58;
 
 /// What a key of the process host stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +40,8 @@ pub enum KeyOf {
     Agent(ProcessKey),
     /// A probe's command.
     Probe(u32),
+    /// A notification's command.
+    Hook(u32),
 }
 
 /// The host's key for a process of an agent.
@@ -44,6 +52,9 @@ pub fn host_key(key: ProcessKey) -> process::ProcessKey {
 /// What the host's key stands for.
 pub fn key_of(key: process::ProcessKey) -> KeyOf {
     let low = u32::try_from(key.0 & u64::from(u32::MAX)).expect("32 bits");
+    if key.0 & HOOK == HOOK {
+        return KeyOf::Hook(low);
+    }
     if key.0 & PROBE != 0 {
         return KeyOf::Probe(low);
     }
@@ -102,6 +113,18 @@ impl Hands for RealHands {
     fn kill_probe(&self, serial: u32) {
         self.host.kill(process::ProcessKey(PROBE | u64::from(serial)));
     }
+
+    fn hook(&self, serial: u32, run: RunId, spec: Arc<AgentSpec>, stdin: Arc<[u8]>, variables: Vec<(String, String)>) {
+        let (key, argv) = (process::ProcessKey(HOOK | u64::from(serial)), spec.program.argv());
+        let mut launch = process::Launch::probe(key, run, spec, argv);
+        launch.payload = Some(stdin);
+        launch.extra_env = variables;
+        self.host.launch(launch);
+    }
+
+    fn kill_hook(&self, serial: u32) {
+        self.host.kill(process::ProcessKey(HOOK | u64::from(serial)));
+    }
 }
 
 #[cfg(test)]
@@ -115,5 +138,6 @@ mod tests {
         let key = ProcessKey { agent: AgentIndex(123_456), serial: u32::MAX };
         assert_eq!(key_of(host_key(key)), KeyOf::Agent(key));
         assert_eq!(key_of(process::ProcessKey(PROBE | 7)), KeyOf::Probe(7));
+        assert_eq!(key_of(process::ProcessKey(HOOK | 7)), KeyOf::Hook(7));
     }
 }

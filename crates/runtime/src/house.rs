@@ -14,7 +14,7 @@ use werkpilot_core::event::Event;
 use werkpilot_core::graph::Graph;
 use werkpilot_core::ids::AgentIndex;
 use werkpilot_core::settings::Settings;
-use werkpilot_core::spec::Strategy;
+use werkpilot_core::spec::{AgentSpec, Priority, Strategy};
 use werkpilot_core::time::Clocks;
 use werkpilot_core::timetable::Timetable;
 use werkpilot_process::Host;
@@ -33,9 +33,13 @@ use crate::intake::catch_up::Positions;
 use crate::intake::schedule::ScheduleActor;
 use crate::observe::dead_letters::{DeadLetters, Desk};
 use crate::observe::events::{EventBook, EventLog, Record};
-use crate::observe::memory::{MemoryBook, MemoryMonitor};
+use crate::observe::health::{HealthBook, HealthMonitor};
+use crate::observe::memory::{MemoryBook, MemoryMonitor, SampleSource};
+use crate::observe::notifications::{NotificationBook, Notifier};
+use crate::observe::optimizer::{Optimizer, OptimizerBook};
 use crate::observe::percentiles::{PercentileTracker, Samples};
-use crate::observe::prober::Prober;
+use crate::observe::scores::{ScoreKeeper, Scores};
+use crate::observe::vitals::{Vitals, VitalsMonitor};
 use crate::orchestrator::Loader;
 use crate::post::Post;
 use crate::state::archivist::Archivist;
@@ -57,10 +61,18 @@ pub struct Posts {
     pub dead_letters: Post<DeadLetters>,
     /// The samples'.
     pub percentiles: Post<PercentileTracker>,
+    /// The scores'.
+    pub scores: Post<ScoreKeeper>,
     /// The memory book's.
     pub memory: Post<MemoryMonitor>,
-    /// The probes'.
-    pub prober: Post<Prober>,
+    /// The health monitor's.
+    pub health: Post<HealthMonitor>,
+    /// That of the orchestrator's own vitals.
+    pub vitals: Post<VitalsMonitor>,
+    /// The notifications'.
+    pub notifier: Post<Notifier>,
+    /// The optimizer's.
+    pub optimizer: Post<Optimizer>,
     /// The boot's.
     pub boot: Post<BootActor>,
     /// The shutdown's.
@@ -82,8 +94,12 @@ impl Default for Posts {
             events: Post::vacant(),
             dead_letters: Post::vacant(),
             percentiles: Post::vacant(),
+            scores: Post::vacant(),
             memory: Post::vacant(),
-            prober: Post::vacant(),
+            health: Post::vacant(),
+            vitals: Post::vacant(),
+            notifier: Post::vacant(),
+            optimizer: Post::vacant(),
             boot: Post::vacant(),
             shutdown: Post::vacant(),
             reload: Post::vacant(),
@@ -129,8 +145,20 @@ pub struct House {
     pub dead_letters: RefCell<Desk>,
     /// Changed by the percentile tracker.
     pub samples: RefCell<Samples>,
+    /// Changed by the score keeper.
+    pub scores: RefCell<Scores>,
     /// Changed by the memory monitor.
     pub memory: RefCell<MemoryBook>,
+    /// What looks at memory.
+    pub memory_source: Arc<dyn SampleSource>,
+    /// Changed by the notifier.
+    pub notifications: RefCell<NotificationBook>,
+    /// Decisions about priorities; changed by the optimizer.
+    pub optimizer: RefCell<OptimizerBook>,
+    /// Probes and checks; changed by the health monitor.
+    pub health: RefCell<HealthBook>,
+    /// How the orchestrator itself is; changed by the vitals' actor, and by the health monitor after each check.
+    pub vitals: RefCell<Vitals>,
     /// Dependencies; changed by the supervisor.
     pub graph: RefCell<Rc<Graph>>,
     /// Strategies of the departments that have one; changed by the reloader.
@@ -196,6 +224,11 @@ impl House {
     /// Tells everybody a fact.
     pub fn emit(&self, event: Event) {
         self.posts.events.tell(Record(event));
+    }
+
+    /// The priority in effect of an agent with this definition: a standing decision of the optimizer's, else the registry's.
+    pub fn priority_of(&self, spec: &AgentSpec) -> Priority {
+        self.optimizer.borrow().decisions.in_effect(&spec.name, spec.priority).priority
     }
 
     /// Hands an event to an agent.

@@ -34,12 +34,13 @@ pub mod observe;
 mod orchestrator;
 mod post;
 mod router;
+pub mod simulate;
 pub mod state;
 pub mod supervision;
 pub mod view;
-mod why;
+pub mod why;
 pub mod work;
 
-pub use handle::{ControlError, Handle, LogQuery, RunRequest};
+pub use handle::{ControlError, Handle, LogQuery, ReportPage, RunRequest, kept_reports};
 pub use orchestrator::{LoadFault, Loaded, Loader, Options, StartError, start};
 pub use post::{Post, Unavailable};

@@ -29,8 +29,12 @@ use crate::house::{House, HousePhase, Posts};
 use crate::intake::catch_up::Positions;
 use crate::observe::dead_letters::Desk;
 use crate::observe::events::EventBook;
-use crate::observe::memory::MemoryBook;
+use crate::observe::health::HealthBook;
+use crate::observe::memory::{MemoryBook, SampleSource, real_source};
+use crate::observe::notifications::NotificationBook;
+use crate::observe::optimizer::OptimizerBook;
 use crate::observe::percentiles::{self, Samples};
+use crate::observe::scores::Scores;
 use crate::router;
 use crate::state::{Executions, Ledger, Restored, settle};
 use crate::supervision;
@@ -93,6 +97,8 @@ pub struct Options {
     pub residents: Vec<InProcess>,
     /// Replaces the process host, for tests.
     pub hands: Option<Box<dyn Hands>>,
+    /// Replaces what looks at memory, for tests.
+    pub memory: Option<Arc<dyn SampleSource>>,
 }
 
 /// Why an orchestrator could not be started.
@@ -164,7 +170,7 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
     let desk = Desk::restored(letters, &cut_off, &ledger, Clock::wall());
     let (phase_told, phase) = watch::channel(HousePhase::Booting);
     let mut dispatcher = Dispatcher::new(&settings.queue, &settings.breaker, workers, seed);
-    restore_dispatcher(&mut dispatcher, &restored.digests, clock.now());
+    restore_dispatcher(&mut dispatcher, &restored.digests.newest, clock.now());
     let size = settings.percentiles.samples;
     let samples = Samples::restored(size, restored.samples, &restored.digests, clock.now());
     let house = Rc::new(House {
@@ -185,7 +191,13 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
         events: RefCell::new(EventBook::restored(restored.events, restored.newest_event, restored.last_ends)),
         dead_letters: RefCell::new(desk),
         samples: RefCell::new(samples),
+        scores: RefCell::new(Scores::restored(&restored.scores)),
         memory: RefCell::new(MemoryBook::default()),
+        memory_source: options.memory.unwrap_or_else(real_source),
+        notifications: RefCell::new(NotificationBook::default()),
+        optimizer: RefCell::new(OptimizerBook::restored(&restored.decisions, restored.newest_report)),
+        health: RefCell::new(HealthBook::new(settings.health.interval, clock.steady())),
+        vitals: RefCell::default(),
         graph: RefCell::new(Rc::new(Graph::default())),
         strategies: RefCell::new(strategies),
         settings: RefCell::new(Arc::new(settings)),

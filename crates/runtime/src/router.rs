@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
-use werkpilot_core::agent::{Event, ProcessEnd};
+use werkpilot_core::agent::{Event, ProcessEnd, Sign};
 use werkpilot_core::exit::Exit;
 use werkpilot_core::reason::Reason;
 use werkpilot_process::{ProcessEvent, WaitStatus};
@@ -13,7 +13,8 @@ use crate::bus::link::ProcessGone;
 use crate::clock::Clock;
 use crate::hands::{KeyOf, host_key, key_of};
 use crate::house::{House, HousePhase};
-use crate::observe::prober::ProbeEnded;
+use crate::observe::health::ProbeEnded;
+use crate::observe::notifications::HookEnded;
 
 /// How many events are taken per wake-up; more wait for the next turn, so that other actors get theirs.
 const BATCH: usize = 256;
@@ -25,7 +26,8 @@ pub async fn route(house: Rc<House>, mut events: UnboundedReceiver<ProcessEvent>
         for event in batch.drain(..) {
             match key_of(event.key()) {
                 KeyOf::Agent(key) => route_to_agent(&house, key, event),
-                KeyOf::Probe(serial) => route_to_prober(&house, serial, event),
+                KeyOf::Probe(serial) => route_to_monitor(&house, serial, event),
+                KeyOf::Hook(serial) => route_to_notifier(&house, serial, event),
             }
         }
         tokio::task::yield_now().await;
@@ -61,6 +63,8 @@ fn route_to_agent(house: &House, process: werkpilot_core::agent::ProcessKey, eve
             let max_silence = spec.and_then(|spec| spec.service()?.max_silence).unwrap_or_default();
             Event::Unhealthy { process, reason: Reason::Silent { max_silence } }
         }
+        ProcessEvent::WatchdogAgain { .. } => Event::HealthyAgain { process, sign: Sign::Watchdog },
+        ProcessEvent::OutputAgain { .. } => Event::HealthyAgain { process, sign: Sign::Output },
         ProcessEvent::Exited { mut report, .. } => {
             if let Some(stdout) = report.stdout.take()
                 && let Some(live) = directory.process_mut(process)
@@ -103,7 +107,7 @@ fn forget(house: &House, directory: &mut crate::directory::Directory, process: w
     }
 }
 
-fn route_to_prober(house: &House, serial: u32, event: ProcessEvent) {
+fn route_to_monitor(house: &House, serial: u32, event: ProcessEvent) {
     let result = match event {
         ProcessEvent::SpawnFailed { failure, .. } => Err(failure.message),
         ProcessEvent::Exited { report, .. } => match report.status {
@@ -112,5 +116,18 @@ fn route_to_prober(house: &House, serial: u32, event: ProcessEvent) {
         },
         _ => return,
     };
-    house.posts.prober.tell(ProbeEnded { serial, result });
+    house.posts.health.tell(ProbeEnded { serial, result });
+}
+
+fn route_to_notifier(house: &House, serial: u32, event: ProcessEvent) {
+    let result = match event {
+        ProcessEvent::SpawnFailed { failure, .. } => Err((None, failure.message)),
+        ProcessEvent::Exited { report, .. } => match report.status {
+            WaitStatus::Code(0) => Ok(()),
+            WaitStatus::Code(code) => Err((Some(code), format!("the command {}", report.status.exit()))),
+            WaitStatus::Signal(_) => Err((None, format!("the command {}", report.status.exit()))),
+        },
+        _ => return,
+    };
+    house.posts.notifier.tell(HookEnded { serial, result });
 }

@@ -5,6 +5,9 @@
 
 mod agents;
 mod bus;
+mod health;
+mod memory;
+mod scrape;
 mod system;
 
 use std::collections::BTreeSet;
@@ -19,9 +22,19 @@ use werkpilot_core::time::Timestamp;
 
 use crate::house::House;
 
-pub use agents::{AgentDetail, AgentView, HealthCheck, InstanceDetail, LastRun, agent_detail, agents, short_reason};
-pub use bus::{BusView, RequestCounts, RequestTimes, Scrape, join_services, request_times};
-pub use system::{HealthView, MemoryView, Overview, StoreView, SystemView, health, overview};
+pub use agents::{
+    AgentDetail, AgentView, HealthCheck, InstanceDetail, LastRun, agent_detail, agents, priority_from, short_reason,
+};
+pub use bus::{BusView, RequestCounts, RequestTimes, join_services, request_times};
+pub use health::{
+    AgentHealth, HealthView, LastProbeView, LoopView, Outlook, OverallView, ProbeView, ScheduleView, VerdictView,
+    agent_health, health,
+};
+pub use memory::{AgentUse, MemoryFigures, MemoryState, ShedAgent, Thresholds, memory_state};
+pub use scrape::{
+    AgentFigures, BootFigures, BreakerFigures, DeskFigures, OptimizerFigures, ProbeFigures, ProbingFigures, Scrape,
+};
+pub use system::{MemoryView, Overview, StoreView, SystemView, overview};
 
 /// Percentiles and mean in milliseconds; null without data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]

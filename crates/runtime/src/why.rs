@@ -1,209 +1,152 @@
-//! `werkpilot why`: the cause chain of an agent's status or of an execution, from the same reasons that decided.
+//! `werkpilot why`: what is known of an agent or an execution, gathered for `werkpilot_core::why`, which explains it.
+//!
+//! What the house knows is gathered on its arbiter in one go; facts that it has forgotten come from the disk afterwards.
 
-use serde::Serialize;
-use werkpilot_core::breaker::BreakerState;
-use werkpilot_core::event::{Event, Recorded};
-use werkpilot_core::ids::{AgentIndex, AgentName, RunId};
-use werkpilot_core::reason::DependencyProblem;
+mod account;
+mod ended;
+mod kept;
+
+use std::time::Duration;
+
+use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::status::Status;
-use werkpilot_core::time::{Timestamp, human};
-use werkpilot_store::row::event::EventRow;
+use werkpilot_core::time::{Clocks, Timestamp};
+use werkpilot_core::why::{
+    AgentAccount, EndedAccount, Fact, Restart, of_agent, of_ended_run, of_kept_agent, of_live_run,
+};
 
-use crate::directory::Slot;
+use crate::handle::{ControlError, Handle};
 use crate::house::House;
-use crate::state::Told;
-use crate::view::short_reason;
+use crate::state::{FactQuery, Told};
 
-/// How far down the chain of unhealthy dependencies is followed: deeper ones are the business of those in between.
-const DEPTH: usize = 5;
-/// Recent facts that are shown with an explanation.
-const FACTS: usize = 8;
+pub use kept::kept_why;
+pub use werkpilot_core::why::Why;
 
-/// An explanation: one form for programs, [`Why::to_text`] for people.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Why {
-    /// The agent that it is about.
-    pub agent: AgentName,
-    /// The execution, if it is about one.
-    pub run_id: Option<RunId>,
-    /// The agent's status, or the execution's state or end.
-    pub state: String,
-    /// The cause, then the cause of the cause, and so on.
-    pub because: Vec<String>,
-    /// What will happen next, and when.
-    pub next: Option<String>,
-    /// What happened last, oldest first.
-    pub facts: Vec<Fact>,
+/// Facts that are looked at: more than are shown, for when it changed is among them.
+const FACTS: usize = 40;
+/// So far back restarts are told of.
+const LATELY: Duration = Duration::from_hours(1);
+
+/// What the house knows of a subject.
+enum Found {
+    Agent(Box<AgentAccount>),
+    Live(Box<AgentAccount>, RunId),
+    Ended(Box<EndedAccount>),
 }
 
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Fact {
-    /// When.
-    pub at: Timestamp,
-    /// Its topic.
-    pub topic: String,
-    /// What.
-    pub text: String,
+fn find(house: &House, subject: &str) -> Option<Found> {
+    let agent = house.directory.borrow().find(subject);
+    if let Some(index) = agent {
+        return account::of(house, index).map(|account| Found::Agent(Box::new(account)));
+    }
+    let run = subject.parse().ok()?;
+    if let Some(ended) = ended::of(house, run) {
+        return Some(Found::Ended(Box::new(ended)));
+    }
+    let index = {
+        let (directory, dispatcher) = (house.directory.borrow(), house.dispatcher.borrow());
+        let lives = |index| dispatcher.live(index).iter().any(|live| live.run == run);
+        directory.iter().map(|(index, _)| index).find(|index| lives(*index))?
+    };
+    account::of(house, index).map(|account| Found::Live(Box::new(account), run))
 }
 
-impl Why {
-    /// For a terminal.
-    pub fn to_text(&self) -> String {
-        use std::fmt::Write;
-        let mut text = match self.run_id {
-            Some(run) => format!("Execution {run} of {}: {}\n", self.agent, self.state),
-            None => format!("{} is {}\n", self.agent, self.state),
-        };
-        for (depth, because) in self.because.iter().enumerate() {
-            let _ = writeln!(text, "{}because {because}", "  ".repeat(depth + 1));
+/// The status of an agent and when it is due.
+fn agent_now(house: &House, agent: &AgentName) -> Option<(Status, Option<Timestamp>)> {
+    let index = house.directory.borrow().find(agent.as_str())?;
+    let due = house.timetable.borrow().next_of(index, house.now()).map(|next| next.at);
+    Some((house.dispatcher.borrow().status(index), due))
+}
+
+impl From<Told> for Fact {
+    fn from(told: Told) -> Self {
+        Self { at: told.time, topic: told.topic, text: told.message }
+    }
+}
+
+/// The restarts among these facts that nobody asked for.
+fn restarts(facts: Vec<Told>) -> Vec<Restart> {
+    let automatic = |told: &Told| told.data["count"].as_u64().is_some_and(|count| count > 0);
+    let restart = |told: Told| {
+        let reason = told.message.split_once(": ").map_or("", |(_, reason)| reason).to_owned();
+        Restart { at: told.time, reason }
+    };
+    facts.into_iter().filter(automatic).map(restart).collect()
+}
+
+impl Handle {
+    /// Why an agent, by name, or an execution, by id, is as it is.
+    ///
+    /// # Errors
+    /// [`ControlError::UnknownSubject`]: there is neither; or nobody answers.
+    pub async fn why(&self, subject: &str) -> Result<Why, ControlError> {
+        let wanted = subject.to_owned();
+        let (found, now) = self.consult(move |house| (find(house, &wanted), house.now())).await?;
+        match found {
+            Some(Found::Agent(mut account)) => {
+                self.add_facts(&mut account, now).await;
+                Ok(of_agent(&account, now))
+            }
+            Some(Found::Live(mut account, run)) => {
+                account.facts = self.facts_of_run(run).await;
+                of_live_run(&account, run, now).ok_or(ControlError::ForgottenRun(run))
+            }
+            Some(Found::Ended(account)) => self.why_ended(*account, now).await,
+            None => self.why_kept(subject, now).await,
         }
-        if let Some(next) = &self.next {
-            let _ = writeln!(text, "  next: {next}");
+    }
+
+    async fn why_ended(&self, mut account: EndedAccount, now: Clocks) -> Result<Why, ControlError> {
+        account.facts = self.facts_of_run(account.run).await;
+        if account.again.is_none() && ended::may_be_run_again(&account) {
+            let ended = account.clone();
+            let again = self.ledger().read(move |reader| ended::run_again(reader, &ended)).await;
+            account.again = again.ok().flatten();
         }
-        for fact in &self.facts {
-            let _ = writeln!(text, "  {}  {}", fact.at, fact.text);
-        }
-        text
+        Ok(of_ended_run(&account, now))
     }
-}
 
-/// Explains an agent, by name, or an execution, by id. `None`: there is neither.
-pub fn why(house: &House, subject: &str) -> Option<Why> {
-    let directory = house.directory.borrow();
-    if let Some(index) = directory.find(subject) {
-        return Some(of_agent(house, index, directory.get(index)?));
-    }
-    of_run(house, subject.parse().ok()?)
-}
-
-fn of_agent(house: &House, index: AgentIndex, slot: &Slot) -> Why {
-    let status = house.dispatcher.borrow().status(index);
-    let mut because = Vec::new();
-    explain(house, index, status, 0, &mut because);
-    Why {
-        agent: slot.name.clone(),
-        run_id: None,
-        state: status.to_string(),
-        because,
-        next: next_of_agent(house, index, slot, status),
-        facts: facts(house, |event| event.agent() == Some(&slot.name), |row| row.agent.as_ref() == Some(&slot.name)),
-    }
-}
-
-fn explain(house: &House, index: AgentIndex, status: Status, depth: usize, because: &mut Vec<String>) {
-    let dispatcher = house.dispatcher.borrow();
-    let directory = house.directory.borrow();
-    because.extend(short_reason(&dispatcher, index, status));
-    if status == Status::Idle
-        && let Some(last) = directory.get(index).and_then(|slot| {
-            let events = house.events.borrow();
-            events.last_run_of(&slot.name).cloned()
-        })
-    {
-        let reason = last.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-        because.push(format!("it waits for its next trigger; its last execution {}{reason}", last.end));
-    }
-    if depth == DEPTH {
-        return;
-    }
-    for unhealthy in dispatcher.unhealthy_dependencies(index) {
-        let why = unhealthy.error.map(|error| format!(": {error}")).unwrap_or_default();
-        because.push(format!("its dependency {} is {}{why}", unhealthy.dep, unhealthy.reason.as_str()));
-        if let (DependencyProblem::Status(status), Some(dependency)) =
-            (unhealthy.reason, directory.find(unhealthy.dep.as_str()))
+    /// What only the disk remembers: an execution, or an agent that is gone.
+    async fn why_kept(&self, subject: &str, now: Clocks) -> Result<Why, ControlError> {
+        if let Ok(run) = subject.parse()
+            && let Ok(view) = self.execution(run).await
         {
-            let before = because.len();
-            explain(house, dependency, status, depth + 1, because);
-            // The dependency's own reason is in its line already.
-            if because.len() > before && because[before - 1].ends_with(because[before].as_str()) {
-                because.remove(before);
+            let agent = view.agent.clone();
+            let around = move |house: &House| (ended::letter(house, run, None), agent_now(house, &agent));
+            let (letter, agent_now) = self.consult(around).await?;
+            let account = EndedAccount { letter, now: agent_now, ..ended::of_view(view) };
+            return self.why_ended(account, now).await;
+        }
+        if let Ok(name) = AgentName::new(subject) {
+            let kept = self.ledger().read(move |reader| kept::account(reader, &name)).await;
+            if let Ok(Some(account)) = kept {
+                return Ok(of_kept_agent(&kept::gone(account), now));
             }
         }
+        let (name, suggestion) = (subject.to_owned(), self.nearest(subject).await);
+        Err(ControlError::UnknownSubject { name, suggestion })
     }
-}
 
-fn next_of_agent(house: &House, index: AgentIndex, slot: &Slot, status: Status) -> Option<String> {
-    let now = house.now();
-    let machine = slot.machine.borrow();
-    if let BreakerState::Open { until, .. } = machine.breaker_state() {
-        return Some(format!("one trial in {}", human(until.since(now.steady))));
+    /// What happened last, and restarts of the last hour. A disk that does not answer says so elsewhere.
+    async fn add_facts(&self, account: &mut AgentAccount, now: Clocks) {
+        let agents = vec![account.spec.name.clone()];
+        let last = FactQuery { agents: agents.clone(), limit: Some(FACTS), ..FactQuery::default() };
+        account.facts = self.told(last).await.into_iter().map(Fact::from).collect();
+        let since = Timestamp::from_millis(now.wall.as_millis() - i64::try_from(LATELY.as_millis()).unwrap_or(0));
+        let topics = "agent.restarting".parse().into_iter().collect();
+        let lately = FactQuery { agents, topics, since: Some(since), limit: Some(1_000), ..FactQuery::default() };
+        let restarts = restarts(self.told(lately).await);
+        if restarts.len() > account.restarts.len() {
+            account.restarts = restarts;
+        }
     }
-    let attempts = machine.instances().into_iter().filter_map(|instance| instance.next_attempt);
-    if let Some(at) = attempts.min() {
-        return Some(format!("started again in {}", human(at.since(now.steady))));
-    }
-    if status.is_disabled() {
-        return Some(format!("nothing, until `werkpilot enable {}`", slot.name));
-    }
-    if status == Status::Stopped {
-        return Some(format!("nothing, until `werkpilot start {}`", slot.name));
-    }
-    let missed = house.positions.borrow().waiting(index);
-    if missed > 0 {
-        return Some(format!("it catches up: {missed} more times at which it was due wait, one after the other"));
-    }
-    let next = house.timetable.borrow().next_of(index, now)?;
-    Some(format!("due at {} (in {})", next.at, human(next.at.since(now.wall))))
-}
 
-fn of_run(house: &House, run: RunId) -> Option<Why> {
-    let facts = facts(house, |event| is_about(event, run), |row| row.run == Some(run));
-    if let Some(ended) = house.events.borrow().end_of(run)
-        && let Event::ExecutionEnded { agent, end, trigger, reason, .. } = &ended.event
-    {
-        let mut because: Vec<String> = reason.iter().map(ToString::to_string).collect();
-        because.push(format!("it was triggered by {trigger}"));
-        return Some(Why {
-            agent: agent.clone(),
-            run_id: Some(run),
-            state: end.to_string(),
-            because,
-            next: None,
-            facts,
-        });
+    async fn facts_of_run(&self, run: RunId) -> Vec<Fact> {
+        let query = FactQuery { run: Some(run), limit: Some(FACTS), ..FactQuery::default() };
+        self.told(query).await.into_iter().map(Fact::from).collect()
     }
-    let directory = house.directory.borrow();
-    let dispatcher = house.dispatcher.borrow();
-    directory.iter().find_map(|(index, slot)| {
-        let live = dispatcher.live(index).into_iter().find(|live| live.run == run)?;
-        let mut because: Vec<String> = live.reason.iter().map(ToString::to_string).collect();
-        because.push(format!("it was triggered by {}", live.trigger));
-        let state = if live.running { format!("running (attempt {})", live.attempt) } else { "waiting".to_owned() };
-        let facts = facts.clone();
-        Some(Why { agent: slot.name.clone(), run_id: Some(run), state, because, next: None, facts })
-    })
-}
 
-fn is_about(event: &Event, wanted: RunId) -> bool {
-    match event {
-        Event::AgentStarted { run, .. }
-        | Event::AgentFailed { run, .. }
-        | Event::AgentSkipped { run, .. }
-        | Event::ExecutionQueued { run, .. }
-        | Event::ExecutionStarted { run, .. }
-        | Event::ExecutionEnded { run, .. }
-        | Event::DeadLetterReplayed { run, .. } => *run == wanted,
-        _ => false,
+    async fn told(&self, query: FactQuery) -> Vec<Told> {
+        self.facts(&query).await.map(|page| page.events).unwrap_or_default()
     }
-}
-
-/// The last facts that are wanted, those of the time before the start included.
-fn facts(house: &House, wanted: impl Fn(&Event) -> bool, wanted_row: impl Fn(&EventRow) -> bool) -> Vec<Fact> {
-    let events = house.events.borrow();
-    let as_fact = |recorded: &Recorded| Fact {
-        at: recorded.time,
-        topic: recorded.event.topic().to_owned(),
-        text: recorded.event.to_string(),
-    };
-    let past = |row: &EventRow| {
-        let told = Told::from(row.clone());
-        Fact { at: told.time, topic: told.topic, text: told.message }
-    };
-    let last = events.iter().rev().filter(|r| wanted(&r.event)).map(as_fact);
-    let mut last: Vec<Fact> =
-        last.chain(events.past().rev().filter(|row| wanted_row(row)).map(past)).take(FACTS).collect();
-    last.reverse();
-    last
 }

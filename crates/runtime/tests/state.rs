@@ -35,7 +35,7 @@ fn a_writer_that_dies_is_started_again_and_that_is_told() {
         let first = ran(&handle).await;
         assert_eq!(history(&handle).await, [first]);
         handle.ledger().writer().unwrap().crash().unwrap();
-        let query = FactQuery { topic: Some("store.restarted".to_owned()), ..FactQuery::default() };
+        let query = FactQuery { topics: vec!["store.restarted".parse().unwrap()], ..FactQuery::default() };
         for _ in 0..500 {
             if !handle.facts(&query).await.unwrap().events.is_empty() {
                 break;

@@ -17,6 +17,7 @@ use crate::row::event::EventRow;
 use crate::row::execution::{ExecutionRow, ProcessMark, Why};
 use crate::row::figures::{DigestRow, ScoreRow};
 use crate::row::letter::LetterRow;
+use crate::row::optimizer::{DecisionRow, ReportRow};
 use crate::row::trigger::TriggerRow;
 
 /// One change.
@@ -50,8 +51,10 @@ pub enum Change {
     },
     /// The digest of a slot; replaces the one before.
     PutDigest(Box<DigestRow>),
-    /// Forgets digests whose slot began before.
+    /// Forgets digests of this name whose slot began before.
     DropDigests {
+        /// What of: `waiting`, `duration:agent-sales`.
+        name: String,
         /// `minute`, `hour` or `day`.
         slot: String,
         /// Slots that began earlier go.
@@ -59,6 +62,17 @@ pub enum Change {
     },
     /// The score of a day; replaces the one before.
     PutScore(Box<ScoreRow>),
+    /// Forgets scores of an agent.
+    DropScores {
+        /// Whose.
+        agent: AgentName,
+        /// Scores of earlier days (since the Unix epoch) go.
+        before_day: i32,
+    },
+    /// Takes in a report of the optimizer; those beyond the bound go. Conflict: its id was used before.
+    AddReport(Box<ReportRow>),
+    /// A decision of the optimizer; replaces the one of this id. Those beyond the bound go.
+    PutDecision(Box<DecisionRow>),
     /// Takes in a dead letter. Conflict: its id was used before.
     AddLetter(Box<LetterRow>),
     /// Something is done about a dead letter.
@@ -153,15 +167,16 @@ impl Change {
                 | Self::InsertExecution(_)
                 | Self::StartExecution(_)
                 | Self::EndExecution(_)
+                | Self::AddReport(_)
                 | Self::AddLetter(_)
                 | Self::Letter { .. }
         )
     }
 
     /// Whether this only adds to what happened: nothing else reads or changes it but [`Change::ForgetAgent`], and
-    /// [`Change::DropDigests`] what is long past.
+    /// [`Change::DropDigests`] and [`Change::DropScores`] what is long past.
     pub(crate) const fn is_fact(&self) -> bool {
-        matches!(self, Self::AddEvent(_) | Self::AddSample { .. } | Self::PutDigest(_))
+        matches!(self, Self::AddEvent(_) | Self::AddSample { .. } | Self::PutDigest(_) | Self::PutScore(_))
     }
 
     /// The failpoint of this change.
@@ -171,6 +186,7 @@ impl Change {
             Self::StartExecution(_) => Some("start"),
             Self::EndExecution(_) => Some("finish"),
             Self::AddLetter(_) => Some("dead_letter"),
+            Self::AddReport(_) => Some("report"),
             Self::Letter { action: LetterAction::Take(Step::BeginReplay { .. }), .. } => Some("replay"),
             _ => None,
         }

@@ -151,6 +151,9 @@ pub enum Conflict {
         /// The word of its state.
         state: &'static str,
     },
+    /// There is a report of this id already.
+    #[error("take in report {0} a second time")]
+    ReportExists(u64),
     /// A dead letter of this id was there before.
     #[error("take in dead letter {0} a second time")]
     LetterExists(u64),

@@ -172,6 +172,19 @@ fn evict(
     Ok(())
 }
 
+/// Tables whose filling decides how something is looked for.
+const ANALYZED: [&str; 4] = ["executions", "events", "dead_letters", "digests"];
+
+/// Counts anew how a table is filled; whether there is one of the next number. At most 400 entries of each index are looked
+/// at, however large the table is.
+pub(crate) fn analyze(conn: &Connection, table: u32) -> Result<bool, StoreError> {
+    let at = usize::try_from(table).unwrap_or(usize::MAX);
+    if let Some(table) = ANALYZED.get(at) {
+        conn.execute_batch(&format!("PRAGMA analysis_limit = 400; ANALYZE {table}"))?;
+    }
+    Ok(at.saturating_add(1) < ANALYZED.len())
+}
+
 /// Gives free pages back, shortens the log, refreshes what the planner knows.
 pub(crate) fn tidy(conn: &Connection) -> Result<(), StoreError> {
     conn.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;

@@ -36,6 +36,8 @@ fn fill(dir: &Path) {
         ];
         if number % 3 == 0 {
             changes.push(Change::AddLetter(Box::new(letter(number, name, "signature"))));
+            changes.push(Change::AddReport(Box::new(common::report(number))));
+            changes.push(Change::PutDecision(Box::new(common::decision(number, name))));
             changes.push(Change::AcceptTrigger(Box::new(trigger(1_000 + number, name))));
         }
         store.writer().keep(changes).unwrap();
@@ -55,13 +57,15 @@ fn everything(reader: &Reader) -> Result<String, StoreError> {
         }
         let filter = LetterFilter { agent: agent.clone(), limit: 1_000, ..LetterFilter::default() };
         writeln!(text, "{:?}", reader.letters(&filter)?).unwrap();
-        let filter = EventFilter { agent, limit: 1_000, ..EventFilter::default() };
+        let filter = EventFilter { agents: agent.into_iter().collect(), limit: 1_000, ..EventFilter::default() };
         writeln!(text, "{:?}", reader.events(&filter)?).unwrap();
     }
-    let topic = EventFilter { topic: Some("execution.queued".to_owned()), limit: 1_000, ..EventFilter::default() };
+    let topics = vec!["execution.queued".parse().unwrap()];
+    let topic = EventFilter { topics, limit: 1_000, ..EventFilter::default() };
     writeln!(text, "{:?} {:?}", reader.events(&topic)?, reader.letter_groups()?).unwrap();
     writeln!(text, "{:?} {:?} {:?}", reader.agents()?, reader.triggers()?, reader.samples()?).unwrap();
     writeln!(text, "{:?} {:?} {:?}", reader.live()?, reader.newest_event()?, reader.newest_letter()?).unwrap();
+    writeln!(text, "{:?} {:?}", reader.reports(None, 100)?, reader.decisions()?).unwrap();
     for number in 1..=120 {
         writeln!(text, "{:?} {:?}", reader.execution(common::run(number))?, reader.letter(number)?).unwrap();
     }
@@ -156,7 +160,7 @@ fn a_file_of_a_newer_version_is_refused_with_what_to_do() {
     conn.pragma_update(None, "user_version", 99).unwrap();
     drop(conn);
     let error = Store::open(dir.path(), at(0)).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 2, .. }), "{error}");
     assert!(error.to_string().contains("install the version that wrote it"), "{error}");
     assert!(maintenance::check(dir.path()).is_err());
 }

@@ -127,7 +127,8 @@ fn every_filter_finds_what_it_says_and_nothing_else() {
         prop_assert!(found.iter().eq(expected));
 
         let filter = EventFilter {
-            after, before, agent: about.map(agent), run: run.map(common::run), topic: topic.map(str::to_owned),
+            after, before, agents: about.into_iter().map(agent).collect(), run: run.map(common::run),
+            topics: topic.into_iter().map(|topic| topic.parse().unwrap()).collect(),
             newest_first, limit: 1_000, ..EventFilter::default()
         };
         let mut found = reader.events(&filter).unwrap().rows;

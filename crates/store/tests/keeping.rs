@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{agent, at, close, end, ended, event, intent, letter, open, run, trigger};
+use common::{agent, at, close, decision, end, ended, event, intent, letter, open, report, run, trigger};
 use werkpilot_core::dead_letters::Step;
 use werkpilot_core::event::End;
 use werkpilot_core::exit::Exit;
@@ -14,6 +14,7 @@ use werkpilot_store::row::agent::{AgentState, SchedulePosition};
 use werkpilot_store::row::execution::{ExecutionState, ProcessMark};
 use werkpilot_store::row::figures::{DigestRow, ScoreRow};
 use werkpilot_store::row::letter::LetterState;
+use werkpilot_store::row::optimizer::DecisionRow;
 use werkpilot_store::{Change, Conflict, ExecutionStart, Json, LetterAction, StoreError};
 
 fn conflict(result: Result<(), StoreError>) -> Conflict {
@@ -135,7 +136,7 @@ fn everything_is_as_it_was_after_a_restart() {
     let reader = store.reader().unwrap();
     assert_eq!(reader.agents().unwrap(), [state]);
     assert_eq!(reader.schedules().unwrap(), [position]);
-    assert_eq!(reader.digests("wait").unwrap(), [digest]);
+    assert_eq!(reader.newest_digests().unwrap(), [digest]);
     assert_eq!(reader.scores(19_999).unwrap(), [graded]);
     assert_eq!(reader.execution(run(1)).unwrap().unwrap(), ended(1, "a", End::TimedOut));
     assert_eq!(reader.letter(5).unwrap().unwrap(), letter(5, "a", "boom"));
@@ -277,4 +278,29 @@ fn events_since_a_time_are_found_by_halving_and_the_last_end_of_each_agent_by_it
     let mut last: Vec<_> = reader.last_ends().unwrap().into_iter().map(|row| (row.agent, row.run)).collect();
     last.sort_unstable();
     assert_eq!(last, [(agent("a"), run(4)), (agent("b"), run(2))]);
+}
+
+#[test]
+fn reports_and_decisions_are_kept_whole_or_not_at_all_and_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let both = |id| vec![Change::AddReport(Box::new(report(id))), Change::PutDecision(Box::new(decision(id, "a")))];
+    store.writer().keep(both(1)).unwrap();
+    let undone = DecisionRow { data: Json::of("undone"), ..decision(1, "a") };
+    store.writer().keep(vec![Change::PutDecision(Box::new(undone.clone()))]).unwrap();
+    let mut again = vec![Change::PutDecision(Box::new(decision(2, "a")))];
+    again.extend(both(1));
+    let error = store.writer().keep(again).unwrap_err();
+    assert!(matches!(error, StoreError::Conflict(Conflict::ReportExists(1))), "{error}");
+    assert_eq!(store.reader().unwrap().decisions().unwrap(), [undone], "nothing of the batch is kept");
+    for id in 2..=70 {
+        store.writer().keep(both(id)).unwrap();
+    }
+    let reader = store.reader().unwrap();
+    let reports: Vec<u64> = reader.reports(None, 100).unwrap().iter().map(|row| row.id).collect();
+    assert_eq!(reports, (11..=70).rev().collect::<Vec<_>>());
+    let page: Vec<u64> = reader.reports(Some(50), 2).unwrap().iter().map(|row| row.id).collect();
+    assert_eq!(page, [49, 48]);
+    assert_eq!(reader.decisions().unwrap().len(), 70);
+    close(store);
 }

@@ -6,9 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::mpsc;
 
-use common::{agent, at, close, ended, event, intent, letter, open, run};
+use common::{agent, at, close, decision, ended, event, intent, letter, open, report, run};
 use werkpilot_core::dead_letters::Step;
 use werkpilot_core::event::End;
+use werkpilot_core::optimizer::Decision;
 use werkpilot_store::maintenance::{self, MaintenanceError};
 use werkpilot_store::reader::HistoryFilter;
 use werkpilot_store::{Change, FILE, LetterAction, LockError, Pruned, Reader, Retention, Store};
@@ -164,6 +165,66 @@ fn the_file_of_the_first_schema_still_loads() {
     close(store);
 }
 
+#[test]
+fn the_file_of_the_second_schema_still_loads() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schema-2.db");
+    fs::copy(fixture, dir.path().join(FILE)).unwrap();
+    let store = open(dir.path());
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.execution(run(4)).unwrap().unwrap(), ended(4, "a", End::Succeeded));
+    assert_eq!(reader.reports(None, 10).unwrap(), [report(2), report(1)]);
+    assert_eq!(reader.report(1).unwrap().unwrap(), report(1));
+    assert_eq!(reader.decisions().unwrap(), [decision(1, "a"), decision(2, "b")]);
+    let decisions = reader.decisions().unwrap();
+    assert_eq!(decisions[0].data.read::<Decision>().unwrap().agent, agent("a"));
+    store.writer().keep(vec![Change::AddReport(Box::new(report(3)))]).unwrap();
+    close(store);
+}
+
+#[test]
+fn a_backup_of_the_first_schema_is_checked_read_and_put_back() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schema-1.db");
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(&fixture, dir.path().join(FILE)).unwrap();
+    let report = maintenance::check(dir.path()).unwrap();
+    assert_eq!((report.schema, report.problems.as_slice(), report.tables.len()), (1, &[][..], 11));
+    let reader = Reader::open(dir.path()).unwrap();
+    assert_eq!((reader.reports(None, 10).unwrap(), reader.decisions().unwrap()), (vec![], vec![]));
+    assert_eq!(reader.report(1).unwrap(), None);
+    let state = tempfile::tempdir().unwrap();
+    maintenance::restore(state.path(), &fixture, at(7)).unwrap();
+    close(open(state.path()));
+    let report = maintenance::check(state.path()).unwrap();
+    assert_eq!((report.schema, report.problems.as_slice(), report.tables.len()), (2, &[][..], 13));
+}
+
+#[test]
+fn a_database_that_is_counted_anew_is_what_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    fill(&store, 1..=500);
+    let mut table = 0;
+    loop {
+        let (sender, answer) = mpsc::channel();
+        store.writer().analyze(table, Box::new(move |more| sender.send(more).unwrap())).unwrap();
+        if !answer.recv().unwrap().unwrap() {
+            break;
+        }
+        table += 1;
+    }
+    assert_eq!(table, 3);
+    assert_eq!(
+        store.reader().unwrap().history(&HistoryFilter { limit: 5, ..HistoryFilter::default() }).unwrap().rows.len(),
+        5
+    );
+    let (bytes, free) = store.reader().unwrap().size().unwrap();
+    assert!(bytes > 100_000 && free < bytes, "{bytes} {free}");
+    close(store);
+    assert!(maintenance::check(dir.path()).unwrap().problems.is_empty());
+    close(open(dir.path()));
+}
+
 /// Writes the fixture of the newest schema where `WERKPILOT_TEST_FIXTURE` says. Only once per schema.
 #[test]
 fn make_the_fixture() {
@@ -171,6 +232,9 @@ fn make_the_fixture() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     fill(&store, 1..=5);
+    let reports = [report(1), report(2)].map(|row| Change::AddReport(Box::new(row)));
+    let decisions = [decision(1, "a"), decision(2, "b")].map(|row| Change::PutDecision(Box::new(row)));
+    store.writer().keep(reports.into_iter().chain(decisions).collect()).unwrap();
     maintenance::backup(dir.path(), Path::new(&to)).unwrap();
     close(store);
 }

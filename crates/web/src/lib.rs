@@ -28,7 +28,7 @@ mod gate;
 mod health;
 mod metrics;
 mod monitor;
-mod openmetrics;
+pub mod openmetrics;
 mod page;
 mod port_owner;
 mod problem;

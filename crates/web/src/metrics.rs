@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::accept::{Form, negotiate};
-use crate::openmetrics;
+use crate::openmetrics::{Dialect, render};
 use crate::problem::Problem;
 use crate::server::Shared;
 
@@ -16,14 +16,10 @@ pub(crate) async fn show(shared: Data<Shared>, request: HttpRequest) -> Result<H
     let handle = &shared.handle;
     let mut answer = HttpResponse::Ok();
     answer.insert_header((VARY, "accept"));
-    Ok(match negotiate(&accept) {
-        Form::Json => answer.json(handle.overview().await?),
-        Form::OpenMetrics => {
-            answer.content_type(openmetrics::CONTENT_TYPE).body(openmetrics::render(handle.scrape().await?))
-        }
-        Form::Prometheus => {
-            let text = openmetrics::render_prometheus(handle.scrape().await?);
-            answer.content_type(openmetrics::PROMETHEUS_TYPE).body(text)
-        }
-    })
+    let dialect = match negotiate(&accept) {
+        Form::Json => return Ok(answer.json(handle.overview().await?)),
+        Form::OpenMetrics => Dialect::OpenMetrics,
+        Form::Prometheus => Dialect::Prometheus,
+    };
+    Ok(answer.content_type(dialect.content_type()).body(render(&handle.scrape().await?, dialect)))
 }

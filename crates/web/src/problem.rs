@@ -5,8 +5,10 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use werkpilot_core::simulate::SimulateError;
 use werkpilot_runtime::ControlError;
 use werkpilot_runtime::agents::reload::ReloadError;
+use werkpilot_runtime::observe::optimizer::OptimizeError;
 
 use crate::gate::secure;
 
@@ -92,26 +94,42 @@ impl From<ControlError> for Problem {
         let text = error.to_string();
         let (status, kind) = match &error {
             ControlError::UnknownAgent { .. } => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-agent"),
+            ControlError::UnknownFigure { .. } => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-figure"),
             ControlError::UnknownSubject { .. } => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-subject"),
             ControlError::ForgottenRun(_) | ControlError::UnknownRun(_) => {
                 (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-run")
             }
+            ControlError::UnknownTarget { .. } => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-target"),
+            ControlError::UnknownProfile(_) => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-profile"),
             ControlError::UnknownDeadLetter(_) => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-dead-letter"),
             ControlError::DeadLetter(_) => (StatusCode::CONFLICT, "urn:werkpilot:dead-letter"),
+            ControlError::UnknownReport(_) => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-report"),
+            ControlError::UnknownDecision(_) => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-decision"),
             ControlError::NotAJob(_) => (StatusCode::CONFLICT, "urn:werkpilot:not-a-job"),
             ControlError::Refused(_) => (StatusCode::CONFLICT, "urn:werkpilot:refused"),
             ControlError::TooManyWaiters => (StatusCode::SERVICE_UNAVAILABLE, "urn:werkpilot:too-many-waiters"),
             ControlError::NotKept { .. } => (StatusCode::SERVICE_UNAVAILABLE, "urn:werkpilot:not-kept"),
             ControlError::State(_) => (StatusCode::SERVICE_UNAVAILABLE, "urn:werkpilot:state"),
+            ControlError::Simulating => (StatusCode::SERVICE_UNAVAILABLE, "urn:werkpilot:simulating"),
+            ControlError::Simulate(SimulateError::UnknownAgent { .. }) => {
+                (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-agent")
+            }
+            ControlError::Simulate(_) => (StatusCode::BAD_REQUEST, "urn:werkpilot:simulate"),
             ControlError::Log { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "urn:werkpilot:log"),
             ControlError::Reload(ReloadError::Faults(_)) => (StatusCode::UNPROCESSABLE_ENTITY, "urn:werkpilot:faults"),
-            ControlError::Reload(ReloadError::ShuttingDown) | ControlError::Unavailable(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "urn:werkpilot:unavailable")
-            }
+            ControlError::Reload(ReloadError::ShuttingDown)
+            | ControlError::Optimizer(OptimizeError::ShuttingDown)
+            | ControlError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "urn:werkpilot:unavailable"),
+            ControlError::Optimizer(_) => (StatusCode::CONFLICT, "urn:werkpilot:optimizer"),
         };
         let problem = Self::new(status, text).of_kind(kind);
         match error {
             ControlError::UnknownAgent { .. } => problem.hint("GET /api/v1/agents, `werkpilot agents`, lists them"),
+            ControlError::UnknownTarget { .. } => {
+                problem.hint("GET /api/v1/notifications, `werkpilot notify`, lists them")
+            }
+            ControlError::UnknownFigure { .. } => problem
+                .hint("there are waiting, and duration:AGENT and request:AGENT of each agent of `werkpilot agents`"),
             ControlError::Refused(reason) => problem.with("reason", reason),
             ControlError::Log { source, .. } => problem.with("cause", source.to_string()),
             ControlError::Reload(ReloadError::Faults(fault)) => problem.with("faults", fault.json),

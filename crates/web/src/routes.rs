@@ -4,7 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, guard, web};
 
-use crate::api::{agents, bus, control, dead_letters, events, executions, graph, history, logs, queue, schedule, why};
+use crate::api::{
+    agents, bus, control, dead_letters, events, executions, figures, graph, history, logs, memory, notifications,
+    optimizer, queue, schedule, simulate, why,
+};
 use crate::problem::Problem;
 use crate::{health, metrics, page};
 
@@ -76,7 +79,7 @@ const fn post(path: &'static str, handler: fn() -> actix_web::Route) -> Route {
 }
 
 /// All routes.
-pub static ROUTES: [Route; 44] = [
+pub static ROUTES: [Route; 56] = [
     open("/", || web::to(page::show)),
     open("/assets/status.css", || web::to(page::style)),
     open("/assets/icon.svg", || web::to(page::icon)),
@@ -90,6 +93,8 @@ pub static ROUTES: [Route; 44] = [
     open("/api/v1/queue", || web::to(queue::show)),
     open("/api/v1/schedule", || web::to(schedule::show)),
     open("/api/v1/bus", || web::to(bus::show)),
+    open("/api/v1/memory", || web::to(memory::show)),
+    open("/api/v1/figures/{name}", || web::to(figures::show)),
     open("/api/v1/graph", || web::to(graph::show)),
     open("/api/v1/why/{subject}", || web::to(why::show)),
     post("/api/v1/agents/{name}/start", || web::to(agents::start)),
@@ -114,8 +119,18 @@ pub static ROUTES: [Route; 44] = [
     get("/api/v1/dead-letters/replay/{set}", || web::to(dead_letters::progress)),
     post("/api/v1/dead-letters/replay/{set}/cancel", || web::to(dead_letters::cancel)),
     post("/api/v1/dead-letters/discard", || web::to(dead_letters::discard_many)),
+    get("/api/v1/memory/profiles", || web::to(memory::profiles)),
+    get("/api/v1/memory/profiles/{id}", || web::to(memory::profile)),
     get("/api/v1/events", || web::to(events::list)),
+    get("/api/v1/notifications", || web::to(notifications::list)),
+    post("/api/v1/notifications/test", || web::to(notifications::test)),
     get("/api/v1/bus/services", || web::to(bus::services)),
+    get("/api/v1/simulate", || web::to(simulate::show)),
+    open("/api/v1/reports", || web::to(optimizer::list)),
+    get("/api/v1/reports/{id}", || web::to(optimizer::show)),
+    post("/api/v1/optimize", || web::to(optimizer::run)),
+    get("/api/v1/decisions", || web::to(optimizer::decisions)),
+    post("/api/v1/decisions/{id}/undo", || web::to(optimizer::undo)),
     get("/api/v1/config", || web::to(control::config)),
     post("/api/v1/pause", || web::to(control::pause)),
     post("/api/v1/resume", || web::to(control::resume)),

@@ -25,6 +25,7 @@ async fn settle(site: &common::Site) {
         json["metrics"]["agent-report"].is_object()
             && json["deadLetterQueue"][0].is_object()
             && json["agents"][0]["status"] == "running"
+            && json["agents"][1]["score"].is_number()
     })
     .await;
 }

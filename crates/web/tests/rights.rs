@@ -17,7 +17,8 @@ fn fleet() -> Plan {
 /// A path of the table with its names filled in by things that exist, where any do.
 fn filled(path: &str) -> String {
     let run = "0199f1c7-7d5e-7000-8000-000000000000";
-    path.replace("{name}", "agent-sales")
+    path.replace("figures/{name}", "figures/duration:agent-sales")
+        .replace("{name}", "agent-sales")
         .replace("{subject}", "agent-sales")
         .replace("{run}", run)
         .replace("{id}", "1")

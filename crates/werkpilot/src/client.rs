@@ -16,6 +16,8 @@ use crate::failure::{Code, Failure};
 const ANSWER: Duration = Duration::from_secs(15);
 /// It takes a minute at most to read its files again.
 const RELOAD: Duration = Duration::from_secs(75);
+/// It takes ten minutes at most to look back at a week and to tidy.
+const OPTIMIZE: Duration = Duration::from_secs(615);
 
 /// A connection to the orchestrator of a state folder.
 #[derive(Debug)]
@@ -77,7 +79,11 @@ impl Client {
 
     /// A `POST`, as JSON.
     pub async fn post(&self, path: &[&str], body: Option<Value>) -> Result<Value, Failure> {
-        let time = if path.last() == Some(&"reload") { RELOAD } else { ANSWER };
+        let time = match path.last() {
+            Some(&"reload") => RELOAD,
+            Some(&"optimize") => OPTIMIZE,
+            _ => ANSWER,
+        };
         let response = self.send(Method::POST, path, &[], body, Some(time)).await?;
         json(accepted(response).await?).await
     }

@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use commands::{
-    agents, bus, check, config, control, dlq, down, events, generate, history, logs, plan, publish, queue, request,
-    run, state, status, subscribe, up, why,
+    agents, bus, check, config, control, dlq, down, events, generate, history, logs, notify, optimize, plan, publish,
+    queue, report, request, run, simulate, state, status, subscribe, up, why,
 };
 use failure::{Code, Failure};
 
@@ -104,11 +104,15 @@ enum Command {
     Logs(logs::Args),
     History(history::Args),
     Events(events::Args),
+    Notify(notify::Args),
     Queue(queue::Args),
     #[command(subcommand)]
     Dlq(dlq::Command),
     Why(why::Args),
     Next(plan::NextArgs),
+    Simulate(simulate::Args),
+    Optimize(optimize::Args),
+    Report(report::Args),
     Graph(plan::GraphArgs),
     Config(config::Args),
     Schema(generate::SchemaArgs),
@@ -142,10 +146,14 @@ impl Command {
             Self::Logs(args) => logs::run(&args, context),
             Self::History(args) => history::run(&args, context),
             Self::Events(args) => events::run(&args, context),
+            Self::Notify(args) => notify::run(&args, context),
             Self::Queue(args) => queue::run(&args, context),
             Self::Dlq(command) => dlq::run(&command, context),
             Self::Why(args) => why::run(&args, context),
             Self::Next(args) => plan::next(&args, context),
+            Self::Simulate(args) => simulate::run(&args, context),
+            Self::Optimize(args) => optimize::run(&args, context),
+            Self::Report(args) => report::run(&args, context),
             Self::Graph(args) => plan::graph(&args, context),
             Self::Config(args) => config::run(&args, context),
             Self::Schema(args) => generate::schema(&args),

@@ -159,6 +159,7 @@ impl Prepared {
             bus: Some(bus),
             residents: options.in_process,
             hands: None,
+            memory: None,
         })?;
         // The actor that will stop the servers is there as soon as the supervisor answers.
         handle.consult(|_| ()).await.map_err(StartError::Silent)?;

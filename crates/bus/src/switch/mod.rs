@@ -405,6 +405,12 @@ impl Switch {
         }
     }
 
+    /// Gives back the memory that it can do without: kept answers, and room for bursts.
+    pub fn give_back(&mut self) {
+        self.cache.clear();
+        self.spare.clear();
+    }
+
     /// Tells all connections to end once what is in their outboxes is written.
     pub fn close_all(&mut self) {
         let slots: Vec<u32> = self.connections.iter().map(|(_, connection)| connection.id.slot).collect();

@@ -20,7 +20,11 @@ pub(crate) const KEYS: &[Key] =
     &[Key::any("retry", "Retries of a job; for a service the delays of its restarts.", Shape::Table(&[TABLE]))];
 
 pub(crate) fn read(fields: &Fields<'_>, is_job: bool, report: &mut Report) -> Backoff {
-    let mut backoff = Backoff::default();
+    read_over(Backoff::default(), fields, is_job, report)
+}
+
+/// The same with other defaults.
+pub(crate) fn read_over(mut backoff: Backoff, fields: &Fields<'_>, is_job: bool, report: &mut Report) -> Backoff {
     let Some(field) = fields.get("retry") else { return backoff };
     let Some(table) = Fields::open(&field, &[TABLE], report) else { return backoff };
     if let Some(field) = table.get("max") {

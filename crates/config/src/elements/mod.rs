@@ -9,6 +9,7 @@ pub(crate) mod health;
 pub(crate) mod identity;
 pub(crate) mod job;
 pub(crate) mod kind;
+pub(crate) mod notify;
 pub(crate) mod predecessor;
 pub(crate) mod program;
 pub(crate) mod ready;

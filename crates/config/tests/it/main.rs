@@ -2,6 +2,7 @@
 
 mod faults;
 mod full;
+mod notify;
 mod predecessor;
 mod reload;
 mod scale;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shortage::Shortage;
-use super::{Action, Core, Event, Launch, ProcessEnd, ProcessKey, attempt, ended};
+use super::{Action, AttemptView, Core, Event, Launch, ProcessEnd, ProcessKey, attempt, ended};
 use crate::backoff::{RetryDecision, retry};
 use crate::breaker::BreakerEvent;
 use crate::dead_letters::Attempt;
@@ -36,6 +36,8 @@ struct InProgress {
 #[derive(Clone, Debug)]
 enum Ending {
     TimedOut,
+    /// It is over `memory_max`; the reason to show.
+    MemoryLimit(Reason),
     Cancelled(Reason),
 }
 
@@ -70,6 +72,19 @@ impl Jobs {
         self.attempts.iter().any(|attempt| attempt.key == key)
     }
 
+    /// The attempt of this execution that is in progress.
+    pub fn view(&self, run: RunId) -> Option<AttemptView> {
+        let attempt = self.attempts.iter().find(|attempt| attempt.run == run)?;
+        let ending = attempt.ending.as_ref().map(|ending| match ending {
+            Ending::TimedOut => {
+                let timeout = attempt.spec.job().and_then(|job| job.timeout).unwrap_or_default();
+                Reason::TimedOut { timeout }
+            }
+            Ending::MemoryLimit(reason) | Ending::Cancelled(reason) => reason.clone(),
+        });
+        Some(AttemptView { timeout_at: attempt.timeout_at, stop: attempt.spec.stop, ending })
+    }
+
     pub fn next_deadline(&self) -> Option<Moment> {
         self.attempts.iter().filter(|attempt| attempt.ending.is_none()).filter_map(|attempt| attempt.timeout_at).min()
     }
@@ -82,6 +97,12 @@ impl Jobs {
                 // An execution that ended meanwhile has reported so already.
                 if let Some(attempt) = found {
                     end_attempt(attempt, Ending::Cancelled(reason), out);
+                }
+            }
+            Event::OverMemoryLimit { process, used_bytes, limit_bytes } => {
+                let reason = Reason::MemoryLimit { used_bytes, limit_bytes };
+                if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.process == process) {
+                    end_attempt(attempt, Ending::MemoryLimit(reason), out);
                 }
             }
             Event::Started { process, pid } => self.started(core, process, pid, now, out),
@@ -207,6 +228,7 @@ impl Jobs {
         self.shortage.is_over();
         let exit = match this.ending {
             Some(Ending::TimedOut) => Exit::TimedOut,
+            Some(Ending::MemoryLimit(_)) => Exit::MemoryLimit,
             _ => end.exit.clone(),
         };
         let record = attempt(this.attempt, this.launched_at, end.lived, exit.clone());
@@ -255,7 +277,10 @@ impl Jobs {
         let timeout = job.timeout;
         match retry(&job.retry, this.attempt, &exit, core.dice.unit()) {
             RetryDecision::Again { delay } => {
-                let reason = Reason::Exited { exit };
+                let reason = match &this.ending {
+                    Some(Ending::MemoryLimit(reason)) => reason.clone(),
+                    _ => Reason::Exited { exit },
+                };
                 if !core.leaves() {
                     out.push(restarting(core, this.attempt, delay, reason.clone()));
                 }

@@ -27,6 +27,8 @@ pub struct Kept {
     pub switch: Option<Switch>,
     /// Whether an operator stopped it, and nobody started it again.
     pub stopped: bool,
+    /// That it was disabled because memory was short, and had not come back.
+    pub shed: Option<KeptShed>,
     /// Its own breaker.
     pub breaker: KeptBreaker,
     /// A service's instances, those with something to remember.
@@ -49,6 +51,17 @@ pub enum Switch {
         /// By whom.
         by: String,
     },
+}
+
+/// Why an agent was disabled when memory was short: see [`Reason::MemoryPressure`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptShed {
+    /// How much was used, percent.
+    pub percent: u16,
+    /// `critical_percent`.
+    pub threshold: u8,
+    /// What it used itself.
+    pub used_bytes: u64,
 }
 
 /// What is remembered of a service's instance.
@@ -100,6 +113,7 @@ impl Kept {
     #[must_use]
     pub fn switched(mut self, on: bool, enabled_in_registry: bool, by: &str) -> Self {
         let by = by.to_owned();
+        self.shed = None;
         if on {
             self.switch = (!enabled_in_registry).then_some(Switch::On { by });
             self.breaker = KeptBreaker::default();
@@ -123,6 +137,10 @@ impl Agent {
             }
             _ => core.disabled.take(),
         };
+        if let (Some(KeptShed { percent, threshold, used_bytes }), None) = (kept.shed, &core.disabled) {
+            let reason = Reason::MemoryPressure { percent, threshold, used_bytes };
+            core.disabled = Some((Status::DisabledByMemory, reason));
+        }
         core.stopped = kept.stopped;
         core.breaker = AgentBreaker::restored(breaker, &kept.breaker, passed, now.steady);
         core.opened.clone_from(&kept.breaker.why);
@@ -140,6 +158,12 @@ impl Agent {
             (None, Some(by)) => Some(Switch::On { by: by.clone() }),
             _ => None,
         };
+        let shed = match core.disabled {
+            Some((Status::DisabledByMemory, Reason::MemoryPressure { percent, threshold, used_bytes })) => {
+                Some(KeptShed { percent, threshold, used_bytes })
+            }
+            _ => None,
+        };
         let (missing, instances) = match &self.body {
             Body::Job(jobs) => (jobs.missing(), Vec::new()),
             Body::Service(service) => (false, service.kept(now.steady)),
@@ -147,7 +171,7 @@ impl Agent {
         let breaker = core.breaker.kept(now.steady);
         let why = core.opened.clone().filter(|_| breaker.state != KeptState::Closed);
         let breaker = KeptBreaker { why, ..breaker };
-        Kept { at: now.wall, switch, stopped: core.stopped, breaker, instances, missing }
+        Kept { at: now.wall, switch, stopped: core.stopped, shed, breaker, instances, missing }
     }
 
     /// Tells whether [`Agent::kept`] has changed.

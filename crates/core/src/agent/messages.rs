@@ -24,6 +24,28 @@ pub struct ProcessKey {
     pub serial: u32,
 }
 
+/// A sign of life that is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sign {
+    /// Its probes.
+    Probes,
+    /// `WATCHDOG=1`.
+    Watchdog,
+    /// Its output.
+    Output,
+}
+
+impl Sign {
+    /// What this reason of ill health is about.
+    pub const fn of(reason: &Reason) -> Self {
+        match reason {
+            Reason::WatchdogExpired => Self::Watchdog,
+            Reason::Silent { .. } => Self::Output,
+            _ => Self::Probes,
+        }
+    }
+}
+
 /// How a process ended, as the operating system tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessEnd {
@@ -92,17 +114,19 @@ pub enum Event {
         /// Which.
         process: ProcessKey,
     },
-    /// A process hangs, or its probes fail.
+    /// A process hangs, or its probes fail. May be said again while it lasts.
     Unhealthy {
         /// Which.
         process: ProcessKey,
         /// Why.
         reason: Reason,
     },
-    /// Its probes pass again.
+    /// What was bad about a process is well again.
     HealthyAgain {
         /// Which.
         process: ProcessKey,
+        /// What.
+        sign: Sign,
     },
     /// A process has ended, and its tree with it.
     Exited {
@@ -110,6 +134,25 @@ pub enum Event {
         process: ProcessKey,
         /// How.
         end: ProcessEnd,
+    },
+    /// One of its process trees was over `memory_max` for too long.
+    OverMemoryLimit {
+        /// Which.
+        process: ProcessKey,
+        /// What it uses.
+        used_bytes: u64,
+        /// What it may use.
+        limit_bytes: u64,
+    },
+    /// Memory is short: no new executions, and a service is stopped. Running jobs go on.
+    MemoryIsShort {
+        /// The reason to show.
+        reason: Reason,
+    },
+    /// Memory is no longer short: it takes part again, if that was all that kept it from it.
+    MemoryIsBack {
+        /// The reason to show.
+        reason: Reason,
     },
     /// Another service of its department was restarted.
     GroupRestart {
@@ -128,6 +171,8 @@ pub enum Event {
     StopService,
     /// Everything is to end (shutdown, step 4).
     Terminate,
+    /// It is to be tried once though its breaker's cooldown is not over.
+    Trial,
     /// [`super::Agent::next_deadline`] is over.
     DeadlineReached,
 }
@@ -217,4 +262,28 @@ pub struct InstanceView {
     pub reason: Option<Reason>,
     /// When it is tried again.
     pub next_attempt: Option<Moment>,
+    /// What is bad about its health, while it runs.
+    pub illness: Option<IllnessView>,
+}
+
+/// An attempt of a job that is in progress, as `why` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptView {
+    /// When its `timeout` is over.
+    pub timeout_at: Option<Moment>,
+    /// How it is stopped.
+    pub stop: StopPolicy,
+    /// Why it is being ended, if it is.
+    pub ending: Option<Reason>,
+}
+
+/// What is bad about the health of an instance that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IllnessView {
+    /// Since when.
+    pub since: Timestamp,
+    /// All that is bad, the first one first.
+    pub reasons: Vec<Reason>,
+    /// When its process is ended, unless it recovers; `None`: its restart policy leaves it.
+    pub ends_at: Option<Moment>,
 }

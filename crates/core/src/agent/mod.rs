@@ -11,13 +11,17 @@ mod job;
 mod kept;
 mod messages;
 mod service;
+mod shed;
 mod shortage;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use kept::{Kept, KeptInstance, KeptWait, Mark, Switch};
-pub use messages::{Action, Command, Event, InstanceView, Launch, ProcessEnd, ProcessKey};
+pub use kept::{Kept, KeptInstance, KeptShed, KeptWait, Mark, Switch};
+pub use messages::{
+    Action, AttemptView, Command, Event, IllnessView, InstanceView, Launch, ProcessEnd, ProcessKey, Sign,
+};
+pub use service::LONGEST_GRACE;
 
 use crate::backoff::Dice;
 use crate::breaker::{AgentBreaker, BreakerAction, BreakerEvent, BreakerState};
@@ -25,11 +29,11 @@ use crate::dead_letters::Attempt;
 use crate::dispatcher::{Ended, Event as ToDispatcher, Gate};
 use crate::event::Event as Fact;
 use crate::exit::Exit;
-use crate::ids::AgentIndex;
+use crate::ids::{AgentIndex, RunId};
 use crate::queue::RunKey;
 use crate::reason::Reason;
 use crate::settings::Breaker;
-use crate::spec::{AgentSpec, Kind, OnLost, Priority, RestartPolicy, StopPolicy};
+use crate::spec::{AgentSpec, Health, Kind, OnLost, Priority, Probe, RestartPolicy, StopPolicy};
 use crate::status::Status;
 use crate::time::{Clocks, Moment, Timestamp};
 
@@ -118,7 +122,9 @@ impl Core {
             }
             BreakerAction::HalfOpened => {
                 out.push(Action::Emit(Fact::BreakerHalfOpen { agent: agent.clone() }));
-                out.push(Action::Emit(Fact::AgentEnabled { agent, reason: Reason::HalfOpen }));
+                let early = event == BreakerEvent::Trial;
+                let reason = if early { Reason::EarlyTrial } else { Reason::HalfOpen };
+                out.push(Action::Emit(Fact::AgentEnabled { agent, reason }));
             }
             BreakerAction::Closed(reason) => {
                 out.push(Action::Emit(Fact::BreakerClosed { agent: Some(agent), reason: reason.clone() }));
@@ -218,6 +224,14 @@ impl Agent {
         }
     }
 
+    /// The attempt of this execution that is in progress, if there is one.
+    pub fn attempt(&self, run: RunId) -> Option<AttemptView> {
+        match &self.body {
+            Body::Job(jobs) => jobs.view(run),
+            Body::Service(_) => None,
+        }
+    }
+
     /// What its own breaker does, for `why`: until when it is open.
     pub fn breaker_state(&self) -> BreakerState {
         self.core.breaker.state()
@@ -231,7 +245,7 @@ impl Agent {
         match event {
             Event::Boot => self.boot(out),
             Event::Drain => self.drain(out),
-            Event::Redefine(spec) => self.redefine(spec, out),
+            Event::Redefine(spec) => self.redefine(spec, now, out),
             Event::Configure(breaker) => self.core.breaker.configure(&breaker),
             Event::Remove => {
                 self.core.removed = true;
@@ -241,7 +255,10 @@ impl Agent {
                 self.core.draining = true;
                 self.end_everything(&Reason::ShuttingDown, out);
             }
+            Event::Trial => self.half_open(BreakerEvent::Trial, now, out),
             Event::DeadlineReached => self.deadline(now, out),
+            Event::MemoryIsShort { reason } => self.shed(&reason, out),
+            Event::MemoryIsBack { reason } => self.unshed(&reason, out),
             other => match &mut self.body {
                 Body::Job(jobs) => jobs.on(&mut self.core, other, now, out),
                 Body::Service(service) => service.on(&mut self.core, other, now, out),
@@ -295,11 +312,8 @@ impl Agent {
     }
 
     fn deadline(&mut self, now: Clocks, out: &mut Vec<Action>) {
-        if self.core.breaker.next_deadline().is_some_and(|at| at <= now.steady) && !self.core.leaves() {
-            let action = self.core.breaker(BreakerEvent::DeadlineReached, now.steady, out);
-            if let (BreakerAction::HalfOpened, Body::Service(service)) = (action, &mut self.body) {
-                service.start_all(&self.core, true, false, out);
-            }
+        if self.core.breaker.next_deadline().is_some_and(|at| at <= now.steady) {
+            self.half_open(BreakerEvent::DeadlineReached, now, out);
         }
         match &mut self.body {
             Body::Job(jobs) => jobs.deadline(now, out),
@@ -307,7 +321,18 @@ impl Agent {
         }
     }
 
-    fn redefine(&mut self, spec: Arc<AgentSpec>, out: &mut Vec<Action>) {
+    /// One trial, if its breaker is open.
+    fn half_open(&mut self, event: BreakerEvent, now: Clocks, out: &mut Vec<Action>) {
+        if self.core.leaves() {
+            return;
+        }
+        let action = self.core.breaker(event, now.steady, out);
+        if let (BreakerAction::HalfOpened, Body::Service(service)) = (action, &mut self.body) {
+            service.start_all(&self.core, true, false, out);
+        }
+    }
+
+    fn redefine(&mut self, spec: Arc<AgentSpec>, now: Clocks, out: &mut Vec<Action>) {
         let old = std::mem::replace(&mut self.core.spec, spec);
         if old.job().is_some() != self.core.spec.job().is_some() {
             // One of the other kind is another agent: the fleet takes this one out and a new one in.
@@ -330,10 +355,15 @@ impl Agent {
         }
         if let Body::Service(service) = &mut self.body {
             if self.core.disabled.is_some() {
-                service.stop_all(&self.core, &Reason::DisabledInRegistry, out);
+                let reason = self.core.disabled.as_ref().map(|(_, reason)| reason.clone());
+                service.stop_all(&self.core, &reason.unwrap_or(Reason::DisabledInRegistry), out);
             }
             let changed = switched_on || what_runs(&old) != what_runs(&self.core.spec);
+            let watched_otherwise = health_of(&old) != health_of(&self.core.spec);
             service.redefined(&self.core, changed, out);
+            if watched_otherwise && !changed {
+                service.watch_anew(&self.core, now, out);
+            }
         }
     }
 
@@ -385,8 +415,17 @@ fn what_runs(spec: &AgentSpec) -> AgentSpec {
         service.backoff = crate::spec::Backoff::default();
         service.healthy_for = Duration::ZERO;
         service.instances = 1;
+        // Probes look from outside; of a watchdog the program knows the interval.
+        service.health = service.health.take().filter(|health| health.probe == Probe::Notify);
+        if let Some(watchdog) = &mut service.health {
+            (watchdog.timeout, watchdog.failures) = (Duration::ZERO, 0);
+        }
     }
     same
+}
+
+fn health_of(spec: &AgentSpec) -> Option<&Health> {
+    spec.service()?.health.as_ref()
 }
 
 /// The record of one attempt that has ended.

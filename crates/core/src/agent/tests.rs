@@ -1,10 +1,12 @@
 //! Tables of what an agent is told and what it answers, as short words: see [`Bench::said`].
 
 mod commands;
+mod health;
 mod jobs;
 mod leaving;
 mod restoring;
 mod services;
+mod shed;
 
 use std::path::PathBuf;
 

@@ -4,7 +4,7 @@ use super::keys::Keys;
 use crate::event::End;
 use crate::ids::{AgentIndex, AgentName};
 use crate::reason::{DependencyProblem, Reason};
-use crate::spec::{Condition, OnUnhealthyDependency, Overlap, Priority};
+use crate::spec::{AgentSpec, Condition, OnUnhealthyDependency, Overlap, Priority};
 use crate::status::Status;
 
 /// What the dispatcher has to know of an agent's definition.
@@ -30,6 +30,26 @@ pub struct AgentProfile {
     pub after: Option<AgentIndex>,
     /// Its schedule as text, for dead letters.
     pub schedule: Option<String>,
+}
+
+impl AgentProfile {
+    /// Of this definition; `find` answers who bears a name.
+    pub fn of(spec: &AgentSpec, depth: u32, find: impl Fn(&str) -> Option<AgentIndex>) -> Self {
+        let job = spec.job();
+        let dependencies = spec.dependencies.iter();
+        Self {
+            name: spec.name.clone(),
+            department: spec.department.clone(),
+            service: job.is_none(),
+            priority: spec.priority,
+            depth,
+            overlap: job.map_or(Overlap::Skip, |job| job.overlap),
+            on_unhealthy: job.map(|job| job.on_unhealthy_dependency).unwrap_or_default(),
+            dependencies: dependencies.filter_map(|d| Some((find(d.agent.as_str())?, d.condition))).collect(),
+            after: job.and_then(|job| find(job.triggers.after.as_ref()?.as_str())),
+            schedule: job.and_then(|job| job.triggers.schedule.clone()),
+        }
+    }
 }
 
 /// Whether an agent takes executions.

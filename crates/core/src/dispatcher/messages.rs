@@ -13,6 +13,7 @@ use crate::reason::Reason;
 use crate::settings::{Breaker, QueueSettings};
 use crate::status::Status;
 use crate::time::Timestamp;
+use crate::timetable::{Due, DueKind};
 use crate::trigger::Trigger;
 
 /// A request for an execution of a job.
@@ -36,6 +37,17 @@ impl Request {
     /// A request of which no more is known than who and why.
     pub const fn new(agent: AgentIndex, trigger: Trigger) -> Self {
         Self { agent, trigger, scheduled_for: None, payload: None, run: None, waits: false }
+    }
+}
+
+impl From<Due> for Request {
+    /// The request of an agent that is due.
+    fn from(due: Due) -> Self {
+        let trigger = match due.trigger {
+            DueKind::Schedule => Trigger::Schedule,
+            DueKind::Every => Trigger::Every,
+        };
+        Self { scheduled_for: Some(due.scheduled_for), ..Self::new(due.agent, trigger) }
     }
 }
 

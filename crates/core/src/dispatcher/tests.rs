@@ -2,6 +2,7 @@
 
 mod admission;
 mod ending;
+mod standing;
 mod starting;
 
 use std::collections::BTreeMap;

@@ -74,6 +74,20 @@ impl fmt::Display for Event {
                 write!(f, "Dead letter {id} of \"{agent}\" gave way ([dead_letters] capacity, max_age)")
             }
             Self::DeadLetterDiscarded { id, agent, .. } => write!(f, "Dead letter {id} of \"{agent}\" discarded"),
+            Self::MemoryWarning { usage, threshold_percent } => write!(
+                f,
+                "Memory is getting short: {usage} is used; what can be given back is ([memory] warning_percent = {threshold_percent})"
+            ),
+            Self::MemoryCritical { usage, threshold_percent, profile } => {
+                write!(
+                    f,
+                    "Memory is short: {usage} is used; agents of priority 3 are disabled, the largest first ([memory] critical_percent = {threshold_percent})"
+                )?;
+                profile.iter().try_for_each(|id| write!(f, "; who uses what is in the profile {id}"))
+            }
+            Self::MemoryRecovered { usage, threshold_percent } => {
+                write!(f, "Memory is no longer short: {usage} is used ([memory] recover_percent = {threshold_percent})")
+            }
             Self::BreakerOpened { agent: Some(agent), reason, cooldown } => {
                 write!(f, "Breaker of \"{agent}\" opened: {reason}")?;
                 cooldown.iter().try_for_each(|cooldown| write!(f, "; tried again in {}", human(*cooldown)))
@@ -105,6 +119,28 @@ impl fmt::Display for Event {
                 }
                 Ok(())
             }
+            Self::OptimizationCompleted { report, proposals, applied, trials, duration, .. } => {
+                let (duration, proposals) = (human(*duration), counted(*proposals, "proposal"));
+                write!(f, "Optimizer's report {report} after {duration}: {proposals}, {applied} applied")?;
+                if *trials > 0 {
+                    write!(f, ", {} of agents disabled by failure", counted(*trials, "trial"))?;
+                }
+                write!(f, " (look at it with `werkpilot report {report}`)")
+            }
+            Self::OptimizationFailed { by, reason } => {
+                write!(f, "The optimizer's run asked for by {by} came to nothing, nothing of it is applied: {reason}")
+            }
+            Self::PriorityDecided { agent, decision, from, to, because, .. } => write!(
+                f,
+                "Agent \"{agent}\" has priority {to} instead of {from}: {because} (undo it with `werkpilot optimize --undo {decision}`)"
+            ),
+            Self::PriorityRestored { agent, decision, priority, by: Some(by) } => {
+                write!(f, "Agent \"{agent}\" has priority {priority} again: decision {decision} undone by {by}")
+            }
+            Self::PriorityRestored { agent, decision, priority, .. } => write!(
+                f,
+                "Agent \"{agent}\" has priority {priority}: the registry changed it, decision {decision} is over"
+            ),
             Self::ShutdownStarted { reason } => write!(f, "Shutdown started: {reason}"),
             Self::ConfigReloaded { added, removed, changed, settings } => write!(
                 f,
@@ -153,6 +189,21 @@ impl fmt::Display for Event {
                     _ => {}
                 }
                 if *left_out > 0 { write!(f, "; {left_out} left out") } else { Ok(()) }
+            }
+            Self::NotificationsDropped { target, reason } => {
+                write!(f, "Notifications to \"{target}\" are being lost: {reason}")
+            }
+            Self::NotificationsRecovered { target, after, dropped } => {
+                write!(f, "Notifications to \"{target}\" go through again after {}; {dropped} were lost", human(*after))
+            }
+            Self::DiskLow { free_bytes, total_bytes } => write!(
+                f,
+                "The disk of the state is nearly full: {} of {} MiB are free",
+                free_bytes >> 20,
+                total_bytes >> 20
+            ),
+            Self::DiskRecovered { free_bytes, .. } => {
+                write!(f, "The disk of the state has room again: {} MiB are free", free_bytes >> 20)
             }
             Self::ClockStepped { seconds, misfired: 0 } => write!(f, "The wall clock was set by {seconds:+.1} s"),
             Self::ClockStepped { seconds, misfired } => {

@@ -64,3 +64,21 @@ pub enum Probe {
     /// It sends `WATCHDOG=1` on its notify socket.
     Notify,
 }
+
+impl Probe {
+    /// Whether somebody asks, again and again; else the agent has to speak up itself.
+    pub const fn is_asked(&self) -> bool {
+        !matches!(self, Self::Notify)
+    }
+
+    /// The key of the registry.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "http",
+            Self::Tcp(_) => "tcp",
+            Self::Exec(_) => "exec",
+            Self::Bus => "bus",
+            Self::Notify => "notify",
+        }
+    }
+}

@@ -181,19 +181,6 @@ fn service(chance: &mut Chance) -> ServiceSpec {
 
 /// What the dispatcher has to know of it.
 pub fn profile(member: &Member) -> AgentProfile {
-    let spec = &member.spec;
-    let index = |name: &AgentName| AgentIndex::from(slot_of(name));
-    let job = spec.job();
-    AgentProfile {
-        name: spec.name.clone(),
-        department: spec.department.clone(),
-        service: job.is_none(),
-        priority: spec.priority,
-        depth: member.depth,
-        overlap: job.map_or(Overlap::Allow, |job| job.overlap),
-        on_unhealthy: job.map_or(OnUnhealthyDependency::Wait, |job| job.on_unhealthy_dependency),
-        dependencies: spec.dependencies.iter().map(|on| (index(&on.agent), on.condition)).collect(),
-        after: job.and_then(|job| job.triggers.after.as_ref()).map(index),
-        schedule: job.and_then(|job| job.triggers.schedule.clone()),
-    }
+    let index = |name: &str| Some(AgentIndex::from(slot_of(&AgentName::new(name).unwrap())));
+    AgentProfile::of(&member.spec, member.depth, index)
 }

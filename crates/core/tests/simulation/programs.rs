@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use werkpilot_core::agent::{Event as ToAgent, Launch, ProcessEnd, ProcessKey};
+use werkpilot_core::agent::{Event as ToAgent, Launch, ProcessEnd, ProcessKey, Sign};
 use werkpilot_core::exit::{Exit, SpawnFailure, SpawnFailureKind};
 use werkpilot_core::reason::Reason;
 use werkpilot_core::signal::Signal;
@@ -61,7 +61,7 @@ impl World {
             let reason = Reason::ProbesFailed { failures: 3, last: "refused".to_owned() };
             self.after(ill, Happening::Deliver(agent, ToAgent::Unhealthy { process, reason }));
             let well = ill + self.chance.tenths(0, 100);
-            self.after(well, Happening::Deliver(agent, ToAgent::HealthyAgain { process }));
+            self.after(well, Happening::Deliver(agent, ToAgent::HealthyAgain { process, sign: Sign::Probes }));
         }
     }
 

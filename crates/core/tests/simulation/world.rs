@@ -12,10 +12,9 @@ use werkpilot_core::boot::{Boot, BootAction, BootEvent, BootMember};
 use werkpilot_core::dispatcher::{AgentProfile, Dispatcher, Event as ToDispatcher, Gate, Request};
 use werkpilot_core::exit::Exit;
 use werkpilot_core::ids::{AgentIndex, RunId};
-use werkpilot_core::schedule::Schedule;
 use werkpilot_core::settings::{Breaker, QueueSettings};
 use werkpilot_core::time::{Clocks, Moment, Timestamp};
-use werkpilot_core::timetable::{DueKind, Entry, Timer, Timetable};
+use werkpilot_core::timetable::{Entry, Timetable};
 use werkpilot_core::trigger::Trigger;
 
 use crate::fleet::{Chance, Member, fleet, name_of, profile};
@@ -367,11 +366,8 @@ impl World {
 
     pub fn arm_timers(&mut self, agent: AgentIndex) {
         self.timetable.remove(agent);
-        let Some(job) = self.members[agent.slot()].spec.job() else { return };
-        let schedule = job.triggers.schedule.as_ref().map(|text| Schedule::parse(text, "UTC").unwrap());
-        let timers = schedule.map(Timer::Schedule).into_iter().chain(job.triggers.every.map(Timer::Every));
-        for timer in timers {
-            self.timetable.insert(agent, Entry { timer, jitter: Duration::ZERO, seed: 0 }, self.now);
+        for entry in Entry::all_of(&self.members[agent.slot()].spec).unwrap() {
+            self.timetable.insert(agent, entry, self.now);
         }
     }
 
@@ -379,11 +375,7 @@ impl World {
         let mut due = Vec::new();
         let _ = self.timetable.take_due(self.now, &mut due);
         while self.timetable.reschedule(64) {}
-        let requests = due.into_iter().map(|due| Request {
-            scheduled_for: Some(due.scheduled_for),
-            ..request(due.agent, if due.trigger == DueKind::Every { Trigger::Every } else { Trigger::Schedule })
-        });
-        let requests: Vec<_> = requests.collect();
+        let requests: Vec<Request> = due.into_iter().map(Request::from).collect();
         if !requests.is_empty() {
             self.post(Letter::Batch(requests));
         }

@@ -158,7 +158,7 @@ mod tests {
             seen.extend(log.read(&mut position));
         }
         assert_eq!(seen, (0..120).collect::<Vec<_>>());
-        assert_eq!(log.read(&mut position), []);
+        assert_eq!(log.read(&mut position), Vec::<u32>::new());
     }
 
     #[test]

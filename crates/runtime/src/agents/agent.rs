@@ -24,7 +24,8 @@ use crate::agents::supervisor::AgentLeft;
 use crate::alarm::{Alarm, Alarmed};
 use crate::directory::LiveProcess;
 use crate::house::{House, HousePhase};
-use crate::observe::prober::{Unwatch, WatchHealth, WatchReadiness};
+use crate::observe::health::{Unwatch, WatchHealth, WatchReadiness};
+use crate::observe::scores::AgentRestarted;
 use crate::post::Post;
 use crate::supervision::ExitNotice;
 use crate::work::queue::{Tell, TellAll};
@@ -193,12 +194,13 @@ impl AgentActor {
                 self.house.hands.launch(launch);
             }
             Action::StopProcess { process, policy } => self.house.hands.stop(process, policy),
-            Action::WatchReadiness { process } => posts.prober.tell(WatchReadiness { process }),
-            Action::WatchHealth { process } => posts.prober.tell(WatchHealth { process }),
-            Action::Unwatch { process } => posts.prober.tell(Unwatch { process }),
+            Action::WatchReadiness { process } => posts.health.tell(WatchReadiness { process }),
+            Action::WatchHealth { process } => posts.health.tell(WatchHealth { process }),
+            Action::Unwatch { process } => posts.health.tell(Unwatch { process }),
             Action::Emit(event) => {
                 if is_automatic_restart(&event) {
                     self.count(|figures| figures.restarts += 1);
+                    posts.scores.tell(AgentRestarted(self.index));
                 }
                 if matches!(event, Fact::AgentStopped { forced: true, .. })
                     && self.house.phase.get() == HousePhase::ShuttingDown

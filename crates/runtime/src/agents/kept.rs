@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use werkpilot_core::agent::{Kept, KeptInstance, Mark, Switch};
+use werkpilot_core::agent::{Kept, KeptInstance, KeptShed, Mark, Switch};
 use werkpilot_core::breaker::{KeptBreaker, KeptState};
 use werkpilot_core::ids::{AgentIndex, AgentName};
 use werkpilot_core::settings::Breaker;
@@ -19,6 +19,7 @@ use werkpilot_store::{Change, Json};
 
 use crate::directory::Slot;
 use crate::house::House;
+use crate::observe::health::{Finding, LastCheck};
 
 /// An agent's changes are written together for so long, so that a busy one costs a row per 10 ms, not one per execution.
 pub const TOGETHER: Duration = Duration::from_millis(10);
@@ -45,7 +46,7 @@ pub struct Figures {
 pub struct Written {
     mark: Mark,
     figures: Figures,
-    health: Option<(Timestamp, bool)>,
+    health: Option<(Timestamp, Finding)>,
     outcome: Option<Status>,
     /// It may not be what is on disk.
     pub stale: bool,
@@ -70,6 +71,9 @@ struct Backoffs {
     instances: Vec<KeptInstance>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     missing: bool,
+    /// That it was disabled because memory was short.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shed: Option<KeptShed>,
     /// What the last end of a job left behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<Outcome>,
@@ -91,6 +95,9 @@ pub struct Outcome {
 #[derive(Debug, Serialize, Deserialize)]
 struct HealthCheck {
     error: Option<String>,
+    /// Rows of old versions say it with `error` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    finding: Option<Finding>,
 }
 
 /// The row of an agent as it is now.
@@ -103,11 +110,15 @@ fn row_of(house: &House, agent: AgentIndex, slot: &Slot, kept: &Kept) -> AgentSt
     let outcome = dispatcher.outcome(agent);
     let outcome = outcome.map(|(status, error)| Outcome { status, error: error.map(str::to_owned) });
     let (instances, missing) = (kept.instances.clone(), kept.missing);
-    let backoffs = Backoffs { instances, missing, outcome, absent_since: None };
+    let backoffs = Backoffs { instances, missing, shed: kept.shed, outcome, absent_since: None };
     let off = matches!(kept.switch, Some(Switch::Off { .. }));
     let open = kept.breaker.state == KeptState::Open;
     AgentState {
-        disabled_by: off.then_some("operator").or(open.then_some("failure")).map(str::to_owned),
+        disabled_by: off
+            .then_some("operator")
+            .or(kept.shed.map(|_| "memory"))
+            .or(open.then_some("failure"))
+            .map(str::to_owned),
         why: kept.switch.as_ref().map(Json::of),
         stopped: kept.stopped,
         breaker: (kept.breaker != KeptBreaker::default()).then(|| Json::of(&kept.breaker)),
@@ -115,13 +126,28 @@ fn row_of(house: &House, agent: AgentIndex, slot: &Slot, kept: &Kept) -> AgentSt
         restarts: slot.figures.restarts,
         successes: slot.figures.successes,
         failures: slot.figures.failures,
-        health_at: slot.last_health_check.as_ref().map(|(at, _)| *at),
-        health: slot.last_health_check.as_ref().map(|(_, result)| {
-            let error = result.clone().err();
-            Json::of(&HealthCheck { error })
+        health_at: slot.last_health_check.as_ref().map(|check| check.at),
+        health: slot.last_health_check.as_ref().map(|check| {
+            let error = check.reason.as_ref().map(ToString::to_string);
+            Json::of(&HealthCheck { error, finding: Some(check.finding) })
         }),
         ..AgentState::new(slot.name.clone(), kept.at)
     }
+}
+
+/// What a row says of an agent's machine, and what the agent's last end left behind.
+pub fn of_row(state: &AgentState) -> (Kept, Option<Outcome>) {
+    let backoffs: Backoffs = read(&state.agent, "backoff", state.backoff.as_ref());
+    let kept = Kept {
+        at: state.updated_at,
+        switch: state.why.as_ref().and_then(|why| why.read().ok()),
+        stopped: state.stopped,
+        shed: backoffs.shed,
+        breaker: read(&state.agent, "breaker", state.breaker.as_ref()),
+        instances: backoffs.instances,
+        missing: backoffs.missing,
+    };
+    (kept, backoffs.outcome)
 }
 
 /// Makes an agent as it was; before its boot. What its last end left behind is the dispatcher's to know.
@@ -129,23 +155,17 @@ pub fn restore(slot: &mut Slot, state: Option<&AgentState>, breaker: &Breaker, n
     let mut outcome = None;
     if let Some(state) = state {
         let backoffs: Backoffs = read(&slot.name, "backoff", state.backoff.as_ref());
-        let kept = Kept {
-            at: state.updated_at,
-            switch: state.why.as_ref().and_then(|why| why.read().ok()),
-            stopped: state.stopped,
-            breaker: read(&slot.name, "breaker", state.breaker.as_ref()),
-            instances: backoffs.instances,
-            missing: backoffs.missing,
-        };
+        let (kept, left_behind) = of_row(state);
+        outcome = left_behind;
         slot.machine.borrow_mut().restore(&kept, breaker, now);
         let AgentState { restarts, successes, failures, .. } = *state;
         slot.figures = Figures { restarts, successes, failures };
         slot.last_health_check = state.health_at.zip(state.health.as_ref()).map(|(at, health)| {
-            let check = health.read::<HealthCheck>().ok().and_then(|check| check.error);
-            (at, check.map_or(Ok(()), Err))
+            let check = health.read::<HealthCheck>().unwrap_or(HealthCheck { error: None, finding: None });
+            let told = if check.error.is_none() { Finding::Healthy } else { Finding::Unhealthy };
+            LastCheck { at, finding: check.finding.unwrap_or(told), reason: check.error.map(String::into_boxed_str) }
         });
         slot.written.stale = backoffs.absent_since.is_some();
-        outcome = backoffs.outcome;
     }
     slot.written =
         Written { stale: slot.written.stale, ..written(slot, outcome.as_ref().map(|outcome| outcome.status)) };
@@ -161,7 +181,7 @@ fn read<T: serde::de::DeserializeOwned + Default>(agent: &AgentName, what: &str,
 }
 
 fn written(slot: &Slot, outcome: Option<Status>) -> Written {
-    let health = slot.last_health_check.as_ref().map(|(at, result)| (*at, result.is_ok()));
+    let health = slot.last_health_check.as_ref().map(|check| (check.at, check.finding));
     Written { mark: slot.machine.borrow().mark(), figures: slot.figures, health, outcome, ..Written::default() }
 }
 
@@ -218,6 +238,27 @@ pub fn write(house: &House, agent: AgentIndex, due: Due) {
 pub fn health_checked(house: &House, agent: AgentIndex) {
     if due(house, agent).is_some() && patience(house) == TOGETHER {
         write(house, agent, Due::Soon);
+    }
+}
+
+/// Writes the rows of agents that the overall check has looked at, together.
+pub fn checked_overall(house: &House, agents: &[AgentIndex]) {
+    if patience(house) != TOGETHER {
+        return; // Each writes its own once the disk is well.
+    }
+    let mut batch = Vec::new();
+    for agent in agents {
+        if due(house, *agent).is_none() {
+            continue;
+        }
+        let mut directory = house.directory.borrow_mut();
+        let Some(slot) = directory.get_mut(*agent) else { continue };
+        let outcome = house.dispatcher.borrow().outcome(*agent).map(|(status, _)| status);
+        slot.written = written(slot, outcome);
+        batch.push(Change::PutAgent(Box::new(row(house, *agent, slot))));
+    }
+    if !batch.is_empty() {
+        house.ledger.post(batch);
     }
 }
 
@@ -288,6 +329,19 @@ mod tests {
 
     fn state(agent: &str) -> AgentState {
         AgentState { stopped: true, ..AgentState::new(AgentName::new(agent).unwrap(), Timestamp::from_secs(1)) }
+    }
+
+    #[test]
+    fn health_checks_of_old_versions_are_read() {
+        let read = |text: &str| serde_json::from_str::<HealthCheck>(text).unwrap();
+        let (well, ill, new) = (
+            read("{\"error\":null}"),
+            read("{\"error\":\"refused\"}"),
+            read("{\"error\":\"off\",\"finding\":\"not_checkable\"}"),
+        );
+        assert_eq!((well.error, well.finding), (None, None));
+        assert_eq!((ill.error.as_deref(), ill.finding), (Some("refused"), None));
+        assert_eq!(new.finding, Some(Finding::NotCheckable));
     }
 
     #[test]

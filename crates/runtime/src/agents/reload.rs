@@ -19,6 +19,10 @@ use crate::agents::supervisor::{AddAgents, RetireAgents};
 use crate::house::{House, HousePhase};
 use crate::intake::schedule::{ScheduleAgents, UnscheduleAgents};
 use crate::observe::dead_letters::ResizeDesk;
+use crate::observe::health::HealthSettingsChanged;
+use crate::observe::memory::Reconsider;
+use crate::observe::notifications::Retarget;
+use crate::observe::optimizer::ScheduleOptimizer;
 use crate::observe::percentiles::ResizeSamples;
 use crate::orchestrator::{LoadFault, Loaded};
 use crate::supervision::ExitNotice;
@@ -186,6 +190,10 @@ impl Reloader {
         self.house.posts.queue.tell(Tell(ToDispatcher::Configure { queue, breaker, workers }));
         self.house.posts.dead_letters.tell(ResizeDesk(settings.dead_letters.capacity));
         self.house.posts.percentiles.tell(ResizeSamples(settings.percentiles.samples));
+        self.house.posts.health.tell(HealthSettingsChanged);
+        self.house.posts.optimizer.tell(ScheduleOptimizer);
+        self.house.posts.notifier.tell(Retarget);
+        self.house.posts.memory.tell(Reconsider);
         if let Some(side) = &self.house.bus {
             side.bus.set_request_timeout(settings.bus.request_timeout);
         }
@@ -209,12 +217,14 @@ struct Plan {
 
 /// Dotted keys of the settings that differ.
 fn changed_keys(old: &Settings, new: &Settings) -> Vec<String> {
+    // Compared as they are: as JSON they hide what is secret.
+    let notify = (old.notify != new.notify).then(|| "notify".to_owned());
     let (Ok(serde_json::Value::Object(old)), Ok(serde_json::Value::Object(new))) =
         (serde_json::to_value(old), serde_json::to_value(new))
     else {
         return Vec::new();
     };
-    let mut keys = Vec::new();
+    let mut keys: Vec<String> = notify.into_iter().collect();
     for (table, values) in &new {
         let Some(values) = values.as_object() else { continue };
         for (key, value) in values {

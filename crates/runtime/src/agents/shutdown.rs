@@ -20,8 +20,9 @@ use crate::alarm::{Alarm, Alarmed};
 use crate::house::{House, HousePhase};
 use crate::intake::schedule::StopSchedule;
 use crate::observe::events::Record;
+use crate::observe::health::StopMonitoring;
+use crate::observe::notifications::Flush;
 use crate::observe::percentiles;
-use crate::observe::prober::StopProbing;
 use crate::supervision::ExitNotice;
 use crate::work::queue::Tell;
 
@@ -30,6 +31,8 @@ const SERVER_STOP: Duration = Duration::from_secs(5);
 
 /// How long the shutdown waits for its begin to be recorded: an event log that hangs must not hold it up.
 const RECORDED: Duration = Duration::from_secs(1);
+/// How long what waits to be told outside may take: an endpoint that answers at all takes less.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long strays that no agent owns may take to end before they are killed.
 const CLEANUP_GRACE: Duration = Duration::from_secs(2);
 
@@ -157,7 +160,7 @@ impl ShutdownActor {
                 ctx.notify(StepDone(step));
             }
             Step::StopHealth => {
-                self.house.posts.prober.tell(StopProbing);
+                self.house.posts.health.tell(StopMonitoring);
                 ctx.notify(StepDone(step));
             }
             Step::WaitForAgents | Step::TerminateAgents => {}
@@ -173,23 +176,43 @@ impl ShutdownActor {
                 ctx.spawn(stopping.into_actor(self).map(move |(), _, ctx| ctx.notify(StepDone(step))));
             }
             Step::Cleanup => {
+                let last_words = self.last_words();
                 kept::write_all(&self.house);
                 percentiles::save_all(&self.house);
                 let (host, ledger) = (self.house.host.clone(), self.house.ledger.clone());
-                let cleaning = tokio::task::spawn_blocking(move || {
+                let clean = move || {
                     let report = host.map(|host| host.shutdown(CLEANUP_GRACE));
                     // After the last word of the last process.
                     if let Err(error) = ledger.close(CLEANUP_GRACE) {
                         log::error!("failed to {error}");
                     }
                     report
-                });
+                };
+                let cleaning = async move {
+                    last_words.await;
+                    tokio::task::spawn_blocking(clean).await
+                };
                 ctx.spawn(cleaning.into_actor(self).map(move |report, _, ctx| {
                     if let Ok(Some(report)) = report {
                         log::debug!("the process host is closed: {report:?}");
                     }
                     ctx.notify(StepDone(step));
                 }));
+            }
+        }
+    }
+
+    /// Gives what waits to be told outside a last chance.
+    fn last_words(&self) -> impl Future<Output = ()> + 'static + use<> {
+        let waits = !self.house.notifications.borrow().is_idle();
+        let notifier = self.house.posts.notifier.clone();
+        async move {
+            // Nobody is asked where nothing waits: most fleets tell nobody.
+            if waits
+                && let Ok(dropped) = notifier.ask(Flush { patience: LAST_WORDS }, LAST_WORDS * 2).await
+                && dropped > 0
+            {
+                log::warn!(target: "werkpilot", "Notifications that could not be delivered any more: {dropped}");
             }
         }
     }

@@ -11,7 +11,7 @@ use werkpilot_core::dispatcher::{AgentProfile, Event as ToDispatcher, Gate};
 use werkpilot_core::event::Event;
 use werkpilot_core::graph::Graph;
 use werkpilot_core::ids::AgentIndex;
-use werkpilot_core::spec::{AgentSpec, Overlap};
+use werkpilot_core::spec::AgentSpec;
 
 use crate::agents::boot::{BeginBoot, BootActor, StartNewcomers};
 use crate::agents::department::{DepartmentSupervisor, Dismiss, Employ};
@@ -23,9 +23,13 @@ use crate::house::{House, HousePhase};
 use crate::intake::schedule::ScheduleActor;
 use crate::observe::dead_letters::DeadLetters;
 use crate::observe::events::EventLog;
+use crate::observe::health::HealthMonitor;
 use crate::observe::memory::MemoryMonitor;
+use crate::observe::notifications::Notifier;
+use crate::observe::optimizer::{Optimizer, ReviewDecisions};
 use crate::observe::percentiles::{Introduce, PercentileTracker};
-use crate::observe::prober::Prober;
+use crate::observe::scores::{IntroduceScores, ScoreKeeper};
+use crate::observe::vitals::VitalsMonitor;
 use crate::post::Post;
 use crate::state::archivist::Archivist;
 use crate::supervision::{ActorGone, ExitNotice, Intensity};
@@ -50,6 +54,11 @@ pub struct RetireAgents(pub Vec<AgentIndex>);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct AgentLeft(pub AgentIndex);
+
+/// Works out depths, layers and priorities anew.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SettleGraph;
 
 /// Begins the boot.
 #[derive(Debug, Message)]
@@ -102,11 +111,15 @@ impl Supervisor {
             };
         }
         child!("event log", events, EventLog);
+        child!("notifier", notifier, Notifier);
         child!("archivist", archivist, Archivist);
         child!("dead letters", dead_letters, DeadLetters);
         child!("percentile tracker", percentiles, PercentileTracker);
+        child!("score keeper", scores, ScoreKeeper);
         child!("memory monitor", memory, MemoryMonitor);
-        child!("prober", prober, Prober);
+        child!("health monitor", health, HealthMonitor);
+        child!("vitals", vitals, VitalsMonitor);
+        child!("optimizer", optimizer, Optimizer);
         child!("shutdown", shutdown, ShutdownActor);
         child!("queue", queue, QueueActor);
         child!("schedule", schedule, ScheduleActor);
@@ -163,7 +176,8 @@ impl Supervisor {
             added.push((index, spec.department.clone()));
             names.push((index, spec.name.clone()));
         }
-        self.house.posts.percentiles.tell(Introduce(names));
+        self.house.posts.percentiles.tell(Introduce(names.clone()));
+        self.house.posts.scores.tell(IntroduceScores(names));
         if !start {
             let keep = self.house.settings.borrow().history.keep;
             let changes = self.house.absent.borrow_mut().tidy(keep, now.wall);
@@ -177,6 +191,8 @@ impl Supervisor {
             self.house.posts.queue.tell(Remember(outcomes));
         }
         self.house.posts.bus_link.tell(FleetChanged);
+        // A new definition may have a new priority.
+        self.house.posts.optimizer.tell(ReviewDecisions);
         for (index, department) in &added {
             self.department(department, ctx).tell(Employ(*index));
         }
@@ -250,7 +266,8 @@ pub fn settle_graph(house: &House) {
             member.as_ref()?;
             let index = AgentIndex::from(slot);
             let spec = directory.get(index)?.spec.clone();
-            Some((index, profile(&spec, &graph, index, |name| directory.find(name))))
+            let profile = AgentProfile::of(&spec, graph.depth(index), |name| directory.find(name));
+            Some((index, AgentProfile { priority: house.priority_of(&spec), ..profile }))
         })
         .collect();
     let mut layers = vec![0; members.len()];
@@ -263,28 +280,6 @@ pub fn settle_graph(house: &House) {
     *house.layers.borrow_mut() = layers;
     *house.graph.borrow_mut() = graph;
     house.posts.queue.tell(Define(profiles));
-}
-
-fn profile(
-    spec: &AgentSpec,
-    graph: &Graph,
-    index: AgentIndex,
-    find: impl Fn(&str) -> Option<AgentIndex>,
-) -> AgentProfile {
-    let job = spec.job();
-    let dependencies = spec.dependencies.iter();
-    AgentProfile {
-        name: spec.name.clone(),
-        department: spec.department.clone(),
-        service: job.is_none(),
-        priority: spec.priority,
-        depth: graph.depth(index),
-        overlap: job.map_or(Overlap::Skip, |job| job.overlap),
-        on_unhealthy: job.map(|job| job.on_unhealthy_dependency).unwrap_or_default(),
-        dependencies: dependencies.filter_map(|d| Some((find(d.agent.as_str())?, d.condition))).collect(),
-        after: job.and_then(|job| find(job.triggers.after.as_ref()?.as_str())),
-        schedule: job.and_then(|job| job.triggers.schedule.clone()),
-    }
 }
 
 impl Actor for Supervisor {
@@ -319,6 +314,13 @@ impl Handler<AgentLeft> for Supervisor {
         if self.house.phase.get() != HousePhase::ShuttingDown {
             self.house.directory.borrow_mut().remove(agent);
         }
+    }
+}
+
+impl Handler<SettleGraph> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, _: SettleGraph, _: &mut Self::Context) {
+        settle_graph(&self.house);
     }
 }
 

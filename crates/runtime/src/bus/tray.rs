@@ -32,6 +32,8 @@ pub enum Note {
     Revoke(u64),
     /// Stops the in-process agent that was started with this key.
     StopResident(u64),
+    /// Memory is short: caches are emptied.
+    GiveBack,
 }
 
 /// There are notes in the tray.
@@ -101,6 +103,7 @@ impl BusActor {
                 }
             }),
             Note::Revoke(credential) => self.board().with(|switch| switch.revoke(credential)),
+            Note::GiveBack => self.board().with(werkpilot_bus::switch::Switch::give_back),
             Note::StopResident(key) => self.board().residents.stop(self.board(), key),
             Note::Triggers(triggers) => {
                 for (agent, name, subject) in triggers {

@@ -9,10 +9,9 @@ use actix::prelude::*;
 use werkpilot_core::catch_up::Turn;
 use werkpilot_core::event::Event;
 use werkpilot_core::ids::AgentIndex;
-use werkpilot_core::schedule::Schedule;
 use werkpilot_core::spec::AgentSpec;
 use werkpilot_core::time::Moment;
-use werkpilot_core::timetable::{ClockStep, DueKind, Entry, Timer, seed_of};
+use werkpilot_core::timetable::{ClockStep, DueKind, Entry, Timer};
 
 use werkpilot_process::PreciseTimer;
 
@@ -141,20 +140,10 @@ fn stepped_by(step: ClockStep) -> Option<f64> {
 
 /// The timers of an agent: by schedule, by interval, or both.
 pub fn timers(spec: &AgentSpec) -> Vec<Entry> {
-    let Some(job) = spec.job() else { return Vec::new() };
-    let (jitter, seed) = (job.jitter, seed_of(spec.name.as_str()));
-    let triggers = &job.triggers;
-    let parsed = triggers.schedule.as_deref().map(|text| Schedule::parse(text, &triggers.timezone));
-    let schedule = match parsed {
-        Some(Ok(schedule)) => Some(Timer::Schedule(schedule)),
-        Some(Err(error)) => {
-            log::error!("the schedule of {} can't be read, though it was checked before: {error}", spec.name);
-            None
-        }
-        None => None,
-    };
-    let timers = schedule.into_iter().chain(triggers.every.map(Timer::Every));
-    timers.map(|timer| Entry { timer, jitter, seed }).collect()
+    Entry::all_of(spec).unwrap_or_else(|error| {
+        log::error!("the schedule of {} can't be read, though it was checked before: {error}", spec.name);
+        Vec::new()
+    })
 }
 
 impl Actor for ScheduleActor {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
@@ -13,6 +14,7 @@ use werkpilot_core::event::{Event, Recorded, Weight};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::reason::Reason;
 use werkpilot_store::Change;
+use werkpilot_store::reader::EventFilter;
 use werkpilot_store::row::event::EventRow;
 use werkpilot_store::row::execution::ExecutionRow;
 
@@ -21,6 +23,7 @@ use crate::bus::executions::RunEnded;
 use crate::bus::link::{AgentChanged, FleetChanged, Observed};
 use crate::house::House;
 use crate::observe::dead_letters::ReplayEnded;
+use crate::observe::notifications::Happened;
 use crate::state::facts::row_of;
 use crate::supervision::ExitNotice;
 use crate::view::LastRun;
@@ -32,6 +35,9 @@ const ENDS_KEPT: usize = 1_000;
 /// Callers that wait for executions at a time. Each holds one connection of the control socket.
 const WAITERS: usize = 1_024;
 
+/// Callers that wait for a fact that fits, at a time: each is looked at for every fact.
+const FOLLOWERS: usize = 256;
+
 /// Takes a fact in.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -41,6 +47,11 @@ pub struct Record(pub Event);
 #[derive(Debug, Message)]
 #[rtype(result = "Option<oneshot::Receiver<Recorded>>")]
 pub struct AwaitEnd(pub RunId);
+
+/// Tells when there is a fact that fits; at once if one is remembered. `None`: too many wait already.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<oneshot::Receiver<()>>")]
+pub struct AwaitFact(pub EventFilter);
 
 /// Hands to the store what has gathered.
 #[derive(Debug, Message)]
@@ -58,6 +69,8 @@ pub struct EventBook {
     last_run: HashMap<AgentName, LastRun>,
     counts: BTreeMap<&'static str, u64>,
     seq: u64,
+    /// The number of the first fact since the start.
+    begun: u64,
 }
 
 impl EventBook {
@@ -66,7 +79,7 @@ impl EventBook {
     pub fn restored(past: Vec<EventRow>, newest: u64, last_ends: Vec<ExecutionRow>) -> Self {
         let last_run = last_ends.into_iter().filter_map(|row| Some((row.agent.clone(), LastRun::kept(&row)?)));
         let seq = past.last().map_or(newest, |row| row.seq.max(newest));
-        Self { past: past.into(), last_run: last_run.collect(), seq, ..Self::default() }
+        Self { past: past.into(), last_run: last_run.collect(), seq, begun: seq + 1, ..Self::default() }
     }
 
     /// What is remembered of the time before the start, oldest first.
@@ -88,6 +101,11 @@ impl EventBook {
     /// The number of the newest fact.
     pub fn newest(&self) -> u64 {
         self.seq
+    }
+
+    /// The number of the first fact since the start.
+    pub fn begun(&self) -> u64 {
+        self.begun
     }
 
     /// How often each topic was recorded.
@@ -128,6 +146,7 @@ impl EventBook {
 pub struct EventLog {
     house: Rc<House>,
     waiters: HashMap<RunId, Vec<oneshot::Sender<Recorded>>>,
+    followers: Vec<(EventFilter, oneshot::Sender<()>)>,
     /// The last reason for which an agent was skipped: the same one again is a detail.
     skipped: HashMap<AgentName, std::mem::Discriminant<Reason>>,
     /// What the store is to be handed.
@@ -138,7 +157,14 @@ pub struct EventLog {
 impl EventLog {
     /// An actor for the house's event book.
     pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
-        Self { house, waiters: HashMap::new(), skipped: HashMap::new(), pending: Vec::new(), _notice: notice }
+        Self {
+            house,
+            waiters: HashMap::new(),
+            followers: Vec::new(),
+            skipped: HashMap::new(),
+            pending: Vec::new(),
+            _notice: notice,
+        }
     }
 
     fn record(&mut self, event: Event, ctx: &mut Context<Self>) {
@@ -161,6 +187,11 @@ impl EventLog {
         if self.house.bus.is_some() {
             self.pass_on(&recorded);
         }
+        // A follower that hears of it asks for what there is, and comes back.
+        for (_, told) in self.followers.extract_if(.., |(filter, _)| filter.hears(&recorded)) {
+            let _ = told.send(());
+        }
+        self.notify(&recorded);
         if self.house.ledger.is_kept() {
             if self.pending.is_empty() {
                 // Behind the facts that have arrived already, so that a burst of them is one batch.
@@ -169,6 +200,15 @@ impl EventLog {
             self.pending.push(Change::AddEvent(Box::new(row_of(&recorded))));
         }
         book.take(recorded);
+    }
+
+    /// To who is to be told outside, if anybody is.
+    fn notify(&self, recorded: &Recorded) {
+        let mut book = self.house.notifications.borrow_mut();
+        let wanted = !book.is_empty() && book.wants(&recorded.event, &self.house.directory.borrow());
+        if wanted && book.put(Arc::new(recorded.clone())) {
+            self.house.posts.notifier.tell(Happened);
+        }
     }
 
     /// To the bus: what listeners want to hear, and what changes its answers.
@@ -264,6 +304,23 @@ impl Handler<AwaitEnd> for EventLog {
             return MessageResult(None);
         }
         self.waiters.entry(run).or_default().push(sender);
+        MessageResult(Some(receiver))
+    }
+}
+
+impl Handler<AwaitFact> for EventLog {
+    type Result = MessageResult<AwaitFact>;
+    fn handle(&mut self, AwaitFact(filter): AwaitFact, _: &mut Self::Context) -> Self::Result {
+        let (sender, receiver) = oneshot::channel();
+        if self.house.events.borrow().iter().rev().any(|recorded| filter.hears(recorded)) {
+            let _ = sender.send(());
+            return MessageResult(Some(receiver));
+        }
+        self.followers.retain(|(_, told)| !told.is_closed());
+        if self.followers.len() >= FOLLOWERS {
+            return MessageResult(None);
+        }
+        self.followers.push((filter, sender));
         MessageResult(Some(receiver))
     }
 }

@@ -1,132 +1,233 @@
-//! The memory monitor: samples what the orchestrator and each agent's process tree use. The ladder of thresholds comes
-//! with self-observation; until then it only looks.
+//! The memory monitor: looks every `[memory] interval` what the orchestrator and each agent's process trees use, and
+//! carries out what the ladder (`werkpilot_core::memory`) makes of it.
+//!
+//! Invariant: one check at a time, and its work is done on a thread of the lowest priority; this actor only takes the
+//! answer in, so that no execution waits for a check.
 
-use std::collections::BTreeMap;
+mod book;
+mod giving_back;
+mod profile;
+mod source;
+
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use werkpilot_core::ids::AgentIndex;
-use werkpilot_core::time::Timestamp;
-use werkpilot_process::memory;
+use tokio::sync::oneshot;
+use werkpilot_core::agent::Event as ToAgent;
+use werkpilot_core::dispatcher::Gate;
+use werkpilot_core::event::Event;
+use werkpilot_core::memory::{Action, Level, Member, Sample, Standing};
+use werkpilot_core::settings::Memory;
+use werkpilot_core::status::Status;
+use werkpilot_process::quiet::quietly;
 
-use crate::house::House;
+use crate::house::{House, HousePhase};
 use crate::supervision::ExitNotice;
+
+pub use book::{AgentMemory, BudgetSource, MemoryBook};
+pub use profile::{KEPT_PROFILES, PressureView, Profile, ProfileError, ProfileSummary, list, read};
+pub use source::{Details, Look, ProcSource, SampleSource, Watched};
 
 /// The first look is early, so that pages have figures soon after the start.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// An agent is not kept from being shed for longer by a disk that does not take the profile.
+const PROFILE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What was sampled last.
-#[derive(Clone, Debug, Default)]
-pub struct MemoryBook {
-    /// When.
-    pub at: Option<Timestamp>,
-    /// Resident memory of the orchestrator, bytes.
-    pub own_rss_bytes: u64,
-    /// Live heap of the orchestrator, bytes.
-    pub own_heap_bytes: u64,
-    /// The budget, bytes: as configured, or the cgroup's limit, or the host's memory.
-    pub budget_bytes: u64,
-    /// Memory of the host, bytes.
-    pub host_total_bytes: u64,
-    /// What the host could give, bytes.
-    pub host_available_bytes: u64,
-    /// Per agent: bytes of its process trees.
-    pub agents: BTreeMap<AgentIndex, u64>,
-}
-
-impl MemoryBook {
-    /// Bytes of all agents.
-    pub fn agents_bytes(&self) -> u64 {
-        self.agents.values().sum()
-    }
-}
-
-/// What one look found.
+/// The settings may have changed: if those of memory have, checks at once, and from then on in the new interval.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-struct Sampled {
-    trees: BTreeMap<AgentIndex, u64>,
-    host: Option<memory::HostMemory>,
-    own_rss_bytes: u64,
+pub struct Reconsider;
+
+/// What one check found.
+struct Found {
+    look: Look,
+    sample: Sample,
+    watched: Vec<Watched>,
+    /// Where a profile is wanted.
+    details: Option<Details>,
+    settings: Memory,
 }
 
 /// The actor of the memory book.
 pub struct MemoryMonitor {
     house: Rc<House>,
-    looking: bool,
+    checking: bool,
+    timer: SpawnHandle,
+    /// What the timer was set by.
+    settings: Memory,
     _notice: ExitNotice,
 }
 
 impl MemoryMonitor {
     /// An actor for the house's memory book.
     pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
-        Self { house, looking: false, _notice: notice }
+        let settings = house.settings.borrow().memory.clone();
+        Self { house, checking: false, timer: SpawnHandle::default(), settings, _notice: notice }
     }
 
-    /// Reads `/proc` on another thread: with a thousand agents it takes tens of milliseconds.
-    fn look(&mut self, ctx: &mut Context<Self>) {
-        let interval = self.house.settings.borrow().memory.interval;
-        ctx.run_later(interval, Self::look);
-        if std::mem::replace(&mut self.looking, true) {
+    /// Begins a check, unless one is in progress.
+    fn check(&mut self, ctx: &mut Context<Self>) {
+        let settings = self.house.settings.borrow().memory.clone();
+        self.settings.clone_from(&settings);
+        ctx.cancel_future(self.timer);
+        self.timer = ctx.run_later(settings.interval, Self::check);
+        self.house.memory.borrow_mut().next_check = Some(crate::clock::Clock::wall() + settings.interval);
+        if self.house.phase.get() == HousePhase::ShuttingDown {
             return;
         }
-        let leaders: Vec<(AgentIndex, i32)> = {
-            let directory = self.house.directory.borrow();
-            let pids = directory
-                .iter()
-                .flat_map(|(index, slot)| slot.processes.iter().filter_map(move |process| Some((index, process.pid?))));
-            pids.collect()
+        if std::mem::replace(&mut self.checking, true) {
+            log::debug!("the last check of memory takes longer than [memory] interval: this one is left out");
+            return;
+        }
+        let (told, answer) = oneshot::channel();
+        let watched = watched(&self.house);
+        let source = self.house.memory_source.clone();
+        let may_turn_critical = self.house.memory.borrow().level < Level::Critical;
+        let look = move || {
+            // Who asked may have gone.
+            let _ = told.send(find(source.as_ref(), watched, settings, may_turn_critical));
         };
-        let sample = tokio::task::spawn_blocking(move || {
-            let pids: Vec<i32> = leaders.iter().map(|(_, pid)| *pid).collect();
-            let by_pid = memory::tree_rss(&pids);
-            let mut trees = BTreeMap::new();
-            for (agent, pid) in leaders {
-                if let Some(tree) = by_pid.get(&pid) {
-                    *trees.entry(agent).or_insert(0) += tree.bytes();
+        if let Err(error) = quietly("memory", look) {
+            log::warn!("failed to start a thread that looks at memory: {error}");
+        }
+        ctx.spawn(answer.into_actor(self).map(|found, this, ctx| {
+            if let Ok(found) = found {
+                return this.take_in(found, ctx);
+            }
+            this.checking = false;
+            log::warn!("failed to look at memory; the next check is in [memory] interval");
+        }));
+    }
+
+    fn take_in(&mut self, found: Found, ctx: &mut Context<Self>) {
+        let now = self.house.now();
+        let members = members(&self.house, &found.watched);
+        let actions = {
+            let mut book = self.house.memory.borrow_mut();
+            let directory = self.house.directory.borrow();
+            book.agents.retain(|agent, _| directory.get(*agent).is_some());
+            book.take(&found.look, &found.watched, &found.sample, now);
+            let actions = book.ladder.check(&found.sample, &members, &found.settings, now.steady);
+            book.judged();
+            actions
+        };
+        let Found { look, details, settings, .. } = found;
+        let critical = actions.iter().any(|action| matches!(action, Action::Critical(_)));
+        let Some(details) = details.filter(|_| critical) else {
+            self.checking = false;
+            return self.perform(actions, &settings, None, ctx);
+        };
+        // First the profile: those that are shed are gone soon.
+        let profile = Profile::of(&self.house, &look, &details, &actions, now.wall);
+        let folder = profile::folder(&self.house.state_dir);
+        let writing = tokio::task::spawn_blocking(move || profile::keep(&folder, profile));
+        let writing = tokio::time::timeout(PROFILE_PATIENCE, writing);
+        ctx.spawn(writing.into_actor(self).map(move |written, this, ctx| {
+            this.checking = false;
+            let id = match written {
+                Ok(Ok(Ok(id))) => Some(id),
+                Ok(Ok(Err(error))) => {
+                    log::warn!("failed to {error}");
+                    None
+                }
+                Ok(Err(_)) | Err(_) => {
+                    log::warn!("failed to keep the profile in time");
+                    None
+                }
+            };
+            this.perform(actions, &settings, id.as_deref(), ctx);
+        }));
+    }
+
+    fn perform(&self, actions: Vec<Action>, settings: &Memory, profile: Option<&str>, ctx: &mut Context<Self>) {
+        let house = &self.house;
+        for action in actions {
+            match action {
+                Action::GiveBack => {
+                    giving_back::caches(house);
+                    ctx.run_later(giving_back::SETTLE, |_, _| giving_back::pages());
+                }
+                Action::Warn(usage) => {
+                    house.emit(Event::MemoryWarning { usage, threshold_percent: settings.warning_percent });
+                }
+                Action::Critical(usage) => {
+                    let threshold_percent = settings.critical_percent;
+                    house.emit(Event::MemoryCritical { usage, threshold_percent, profile: profile.map(str::to_owned) });
+                }
+                Action::Recovered(usage) => {
+                    house.emit(Event::MemoryRecovered { usage, threshold_percent: settings.recover_percent });
+                }
+                Action::Shed { agent, reason } => house.deliver(agent, ToAgent::MemoryIsShort { reason }),
+                Action::Enable { agent, reason } => house.deliver(agent, ToAgent::MemoryIsBack { reason }),
+                Action::RestartForLimit { process, used_bytes, limit_bytes } => {
+                    house.deliver(process.agent, ToAgent::OverMemoryLimit { process, used_bytes, limit_bytes });
                 }
             }
-            Sampled { trees, host: memory::host(), own_rss_bytes: memory::own_rss() }
-        });
-        ctx.spawn(sample.into_actor(self).map(|result, this, ctx| {
-            this.looking = false;
-            match result {
-                Ok(sampled) => ctx.notify(sampled),
-                Err(error) => log::warn!("failed to sample memory: {error}"),
-            }
-        }));
+        }
     }
 }
 
-/// Live bytes of our own heap, as jemalloc counts them; 0 where another allocator is linked.
-fn own_heap_bytes() -> u64 {
-    let advanced = tikv_jemalloc_ctl::epoch::advance();
-    let allocated = advanced.and_then(|_| tikv_jemalloc_ctl::stats::allocated::read());
-    allocated.ok().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0)
+/// All processes of agents that have a pid.
+fn watched(house: &House) -> Vec<Watched> {
+    let directory = house.directory.borrow();
+    let of_agents = directory.iter().flat_map(|(_, slot)| &slot.processes);
+    of_agents.filter_map(|process| Some(Watched { process: process.key, pid: process.pid? })).collect()
+}
+
+/// What the ladder has to know of all agents that have processes or were shed.
+fn members(house: &House, watched: &[Watched]) -> Vec<Member> {
+    let directory = house.directory.borrow();
+    let mut busy: Vec<_> = watched.iter().map(|watched| watched.process.agent).collect();
+    busy.sort_unstable();
+    busy.dedup();
+    let members = directory.iter().filter_map(|(agent, slot)| {
+        let standing = match slot.machine.borrow().gate() {
+            Gate::Open | Gate::HalfOpen => Standing::Open,
+            Gate::Closed { status: Status::DisabledByMemory, .. } => Standing::Shed,
+            Gate::Closed { .. } => Standing::Closed,
+        };
+        let concerned = standing == Standing::Shed || busy.binary_search(&agent).is_ok();
+        concerned.then(|| Member {
+            agent,
+            priority: house.priority_of(&slot.spec),
+            service: slot.spec.service().is_some(),
+            standing,
+            memory_max: slot.spec.memory_max,
+        })
+    });
+    members.collect()
+}
+
+/// On a quiet thread: looks, and looks closely where a profile will be wanted.
+fn find(source: &dyn SampleSource, watched: Vec<Watched>, settings: Memory, may_turn_critical: bool) -> Found {
+    let look = source.look(&watched);
+    let sample = look.sample(&watched, settings.budget);
+    let critical = f64::from(settings.critical_percent);
+    let wanted = may_turn_critical && sample.at_least().is_some_and(|usage| usage.percent >= critical);
+    let details = wanted.then(|| source.details(&watched));
+    Found { look, sample, watched, details, settings }
+}
+
+/// The source that looks at the real world.
+pub fn real_source() -> Arc<dyn SampleSource> {
+    Arc::new(ProcSource::default())
 }
 
 impl Actor for MemoryMonitor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_later(FIRST_LOOK, Self::look);
+        self.timer = ctx.run_later(FIRST_LOOK.min(self.settings.interval), Self::check);
     }
 }
 
-impl Handler<Sampled> for MemoryMonitor {
+impl Handler<Reconsider> for MemoryMonitor {
     type Result = ();
-    fn handle(&mut self, sampled: Sampled, _: &mut Self::Context) {
-        let configured = self.house.settings.borrow().memory.budget;
-        let mut book = self.house.memory.borrow_mut();
-        book.at = Some(crate::clock::Clock::wall());
-        book.own_rss_bytes = sampled.own_rss_bytes;
-        book.own_heap_bytes = own_heap_bytes();
-        book.agents = sampled.trees;
-        if let Some(host) = sampled.host {
-            book.host_total_bytes = host.total_bytes;
-            book.host_available_bytes = host.available_bytes;
-            book.budget_bytes = configured.unwrap_or_else(|| host.cgroup_limit_bytes.unwrap_or(host.total_bytes));
+    fn handle(&mut self, _: Reconsider, ctx: &mut Self::Context) {
+        if self.settings != self.house.settings.borrow().memory {
+            self.check(ctx);
         }
     }
 }

@@ -2,6 +2,10 @@
 
 pub mod dead_letters;
 pub mod events;
+pub mod health;
 pub mod memory;
+pub mod notifications;
+pub mod optimizer;
 pub mod percentiles;
-pub mod prober;
+pub mod scores;
+pub mod vitals;

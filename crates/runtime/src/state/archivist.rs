@@ -26,7 +26,7 @@ const FIRST_PRUNING: Duration = Duration::from_secs(5);
 /// Between two prunings.
 const PRUNING: Duration = Duration::from_hours(1);
 /// Between two steps of one: a step takes some 5 ms of the writer's time.
-const BETWEEN_STEPS: Duration = Duration::from_millis(50);
+pub(crate) const BETWEEN_STEPS: Duration = Duration::from_millis(50);
 /// Events that are kept, however young: some 300 MB.
 pub const MAX_EVENTS: u64 = 1_000_000;
 /// The longest wait before a writer that died is started again.
@@ -70,7 +70,7 @@ impl Watch {
 }
 
 /// What is to be kept, by the settings. Dead letters have a desk of their own.
-fn retention(settings: &Settings, now: Timestamp) -> Retention {
+pub(crate) fn retention(settings: &Settings, now: Timestamp) -> Retention {
     let keep = i64::try_from(settings.history.keep.as_millis()).unwrap_or(i64::MAX);
     let before = Timestamp::from_millis(now.as_millis().saturating_sub(keep));
     Retention {

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use werkpilot_core::event::{Event, Recorded};
+use werkpilot_core::event::{Event, Recorded, TopicPattern};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::time::Timestamp;
 use werkpilot_store::reader::{EventFilter, Page};
@@ -66,13 +66,14 @@ pub struct FactQuery {
     pub since: Option<Timestamp>,
     /// Recorded before.
     pub until: Option<Timestamp>,
-    /// About this agent.
-    pub agent: Option<AgentName>,
+    /// About one of these agents, separated by commas.
+    #[serde(rename = "agent", with = "comma_separated")]
+    pub agents: Vec<AgentName>,
     /// About this execution.
     pub run: Option<RunId>,
-    /// Of this topic.
-    #[serde(rename = "type")]
-    pub topic: Option<String>,
+    /// Of one of these topics, or fitting one of these patterns (`agent.*`, `memory.>`), separated by commas.
+    #[serde(rename = "type", with = "comma_separated")]
+    pub topics: Vec<TopicPattern>,
     /// At most so many.
     pub limit: Option<usize>,
 }
@@ -87,9 +88,9 @@ impl FactQuery {
         EventFilter {
             after: self.after.unwrap_or(0),
             before: self.before,
-            agent: self.agent.clone(),
+            agents: self.agents.clone(),
             run: self.run,
-            topic: self.topic.clone().filter(|topic| !topic.is_empty()),
+            topics: self.topics.clone(),
             since: self.since,
             until: self.until,
             newest_first: self.after.is_none() && self.since.is_none(),
@@ -107,6 +108,36 @@ pub struct FactPage {
     pub newest: u64,
     /// Where the next page begins: for `after`, or for `before` where neither `after` nor `since` was given.
     pub next: Option<u64>,
+    /// From this number on, all facts are there; where `after` is less than the one before it, facts are gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<u64>,
+    /// The number of the first fact since the orchestrator's start. Numbers that were told before, and are not less, may
+    /// have been given anew after a crash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<u64>,
+}
+
+/// A list as one value of a query.
+mod comma_separated {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<T: ToString, S: Serializer>(list: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+        let words: Vec<String> = list.iter().map(ToString::to_string).collect();
+        (!words.is_empty()).then(|| words.join(",")).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        words.map(|word| word.parse().map_err(serde::de::Error::custom)).collect()
+    }
 }
 
 /// A page of what is on disk, for when no orchestrator runs.
@@ -117,7 +148,8 @@ pub fn kept_facts(reader: &Reader, query: &FactQuery) -> Result<FactPage, StoreE
     let filter = query.filter();
     let page = reader.events(&filter)?;
     let newest = reader.newest_event()?;
-    Ok(finish(&filter, page.rows, page.next, newest))
+    let oldest = reader.oldest_event()?;
+    Ok(FactPage { oldest, ..finish(&filter, page.rows, page.next, newest) })
 }
 
 /// What is remembered of the facts that are wanted.
@@ -173,7 +205,7 @@ fn finish(filter: &EventFilter, mut rows: Vec<EventRow>, next: Option<u64>, newe
     if filter.newest_first {
         rows.reverse();
     }
-    FactPage { events: rows.into_iter().map(Told::from).collect(), newest, next }
+    FactPage { events: rows.into_iter().map(Told::from).collect(), newest, next, oldest: None, begun: None }
 }
 
 #[cfg(test)]

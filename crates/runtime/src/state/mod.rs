@@ -21,5 +21,4 @@ pub use executions::Executions;
 pub use facts::{FactPage, FactQuery, Told, kept_facts};
 pub use history::{ExecutionView, HistoryPage, HistoryQuery, QueryError, kept_history};
 pub use ledger::{Ledger, ReadError};
-pub use questions::why;
 pub use restored::Restored;

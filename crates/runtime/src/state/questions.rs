@@ -1,20 +1,20 @@
 //! Questions about what was: answered from memory as far as that goes back, else from the disk.
 
+use std::time::Duration;
+
 use werkpilot_core::event::Recorded;
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_process::logs;
+use werkpilot_store::Reader;
 use werkpilot_store::reader::{EventFilter, HistoryFilter};
 use werkpilot_store::row::event::EventRow;
 
-use super::facts::{FactPage, FactQuery, Remembered, Told, join, missing, row_of};
+use super::facts::{FactPage, FactQuery, Remembered, join, missing, row_of};
 use super::history::{ExecutionView, HistoryPage, kept_history};
 use super::{Ledger, ReadError};
-use crate::handle::{ControlError, Handle};
+use crate::handle::{ANSWER, ControlError, Handle};
 use crate::house::House;
-use crate::why::{Fact, Why};
-
-/// Facts about an execution that are told with it.
-const FACTS: usize = 20;
+use crate::observe::events::AwaitFact;
 
 /// What was remembered of the facts when it was asked.
 struct Snapshot {
@@ -22,6 +22,7 @@ struct Snapshot {
     last: Vec<Recorded>,
     from: u64,
     newest: u64,
+    begun: u64,
 }
 
 impl Snapshot {
@@ -29,14 +30,11 @@ impl Snapshot {
     fn take(house: &House, filter: &EventFilter) -> Self {
         let book = house.events.borrow();
         let fits = |seq: u64, agent: Option<&AgentName>, topic: &str| {
-            seq > filter.after
-                && filter.before.is_none_or(|before| seq < before)
-                && (filter.agent.is_none() || filter.agent.as_ref() == agent)
-                && filter.topic.as_ref().is_none_or(|wanted| wanted == topic)
+            seq > filter.after && filter.before.is_none_or(|before| seq < before) && filter.is_about(agent, topic)
         };
         let past = book.past().filter(|row| fits(row.seq, row.agent.as_ref(), &row.topic)).cloned().collect();
         let last = book.iter().filter(|fact| fits(fact.seq, fact.event.agent(), fact.event.topic())).cloned().collect();
-        Self { past, last, from: book.oldest(), newest: book.newest() }
+        Self { past, last, from: book.oldest(), newest: book.newest(), begun: book.begun() }
     }
 
     fn remembered(self, filter: &EventFilter) -> Remembered {
@@ -55,12 +53,44 @@ impl Handle {
     pub async fn facts(&self, query: &FactQuery) -> Result<FactPage, ControlError> {
         let filter = query.filter();
         let wanted = filter.clone();
-        let memory = self.consult(move |house| Snapshot::take(house, &wanted)).await?.remembered(&filter);
+        let snapshot = self.consult(move |house| Snapshot::take(house, &wanted)).await?;
+        let begun = snapshot.begun;
+        let memory = snapshot.remembered(&filter);
+        let mut oldest = memory.from;
         let disk = match missing(&filter, &memory) {
             None => None,
-            Some(missing) => kept(self.ledger().read(move |reader| reader.events(&missing)).await)?,
+            Some(missing) => {
+                let ask = move |reader: &Reader| Ok((reader.events(&missing)?, reader.oldest_event()?));
+                kept(self.ledger().read(ask).await)?.map(|(page, kept)| {
+                    oldest = oldest.min(kept.unwrap_or(oldest));
+                    page
+                })
+            }
         };
-        Ok(join(&filter, memory, disk))
+        Ok(FactPage { oldest: Some(oldest), begun: Some(begun), ..join(&filter, memory, disk) })
+    }
+
+    /// A page of the facts that come after `query.after`; while there is none, waits for one up to `patience`.
+    ///
+    /// # Errors
+    /// [`ControlError::TooManyWaiters`], or the orchestrator or the disk does not answer.
+    pub async fn facts_to_come(&self, query: &FactQuery, patience: Duration) -> Result<FactPage, ControlError> {
+        // Without a number to go on from, it is the newest one of now.
+        let after = match query.after {
+            Some(after) => after,
+            None => self.consult(|house| house.events.borrow().newest()).await?,
+        };
+        let query = FactQuery { after: Some(after), ..query.clone() };
+        let page = self.facts(&query).await?;
+        // A number beyond the newest is of another sequence: nothing comes after it.
+        if !page.events.is_empty() || page.next.is_some() || after > page.newest {
+            return Ok(page);
+        }
+        let filter = EventFilter { after: after.max(page.newest), ..query.filter() };
+        let fact = self.posts().events.ask(AwaitFact(filter), ANSWER).await?.ok_or(ControlError::TooManyWaiters)?;
+        // Whatever ends it, the answer is what there is then.
+        let _ = tokio::time::timeout(patience, fact).await;
+        self.facts(&query).await
     }
 
     /// A page of the executions that have ended, newest first.
@@ -124,22 +154,6 @@ impl Handle {
         let read = read.map_err(|source| ControlError::Log { agent: view.agent.clone(), source })?;
         Ok((view, read))
     }
-
-    /// Why an execution is as it is that only the disk remembers.
-    pub(crate) async fn why_kept(&self, run: RunId) -> Result<Why, ControlError> {
-        let view = self.execution(run).await?;
-        let query = FactQuery { run: Some(run), limit: Some(FACTS), ..FactQuery::default() };
-        let facts = self.facts(&query).await?.events;
-        Ok(why(view, facts))
-    }
-}
-
-/// The cause chain of an execution, from what was kept.
-pub fn why(view: ExecutionView, facts: Vec<Told>) -> Why {
-    let mut because: Vec<String> = view.reason.into_iter().collect();
-    because.push(format!("it was triggered by {}", view.trigger));
-    let facts = facts.into_iter().map(|told| Fact { at: told.time, topic: told.topic, text: told.message });
-    Why { agent: view.agent, run_id: Some(view.run_id), state: view.state, because, next: None, facts: facts.collect() }
 }
 
 fn live(house: &House, run: RunId) -> Option<(AgentName, werkpilot_core::dispatcher::Live)> {

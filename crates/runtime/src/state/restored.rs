@@ -4,12 +4,18 @@ use std::collections::BTreeSet;
 
 use werkpilot_core::dead_letters::DeadLetter;
 use werkpilot_core::ids::RunId;
+use werkpilot_core::optimizer::ReportSummary;
+use werkpilot_core::score::{DAYS, day};
 use werkpilot_store::row::agent::{AgentState, SchedulePosition};
 use werkpilot_store::row::event::EventRow;
 use werkpilot_store::row::execution::ExecutionRow;
-use werkpilot_store::row::figures::{AgentSamples, DigestRow};
+use werkpilot_store::row::figures::{AgentSamples, ScoreRow};
+use werkpilot_store::row::optimizer::DecisionRow;
 use werkpilot_store::row::trigger::TriggerRow;
 use werkpilot_store::{Reader, StoreError};
+
+use crate::clock::Clock;
+use crate::observe::percentiles::kept::KeptDigests;
 
 /// Facts that are taken back into memory for `events` and `why`.
 const EVENTS: usize = 1_000;
@@ -23,8 +29,10 @@ pub struct Restored {
     pub schedules: Vec<SchedulePosition>,
     /// Durations of successful executions.
     pub samples: Vec<AgentSamples>,
-    /// Digests of waiting times and request latencies.
-    pub digests: Vec<DigestRow>,
+    /// Digests of durations, request latencies and waiting times, as far as a start needs them.
+    pub digests: KeptDigests,
+    /// Scores of the days that count.
+    pub scores: Vec<ScoreRow>,
     /// Executions without an end: cut off.
     pub live: Vec<ExecutionRow>,
     /// Durable triggers whose execution has no end.
@@ -37,6 +45,10 @@ pub struct Restored {
     pub newest_event: u64,
     /// The last execution of each agent that ended.
     pub last_ends: Vec<ExecutionRow>,
+    /// Decisions of the optimizer.
+    pub decisions: Vec<DecisionRow>,
+    /// The newest report of the optimizer.
+    pub newest_report: Option<ReportSummary>,
     /// Dead letters without their payloads, oldest first.
     pub letters: Vec<DeadLetter>,
     /// The number of the newest dead letter.
@@ -51,6 +63,7 @@ impl Restored {
     /// # Errors
     /// [`StoreError`]: it can't be read, or is not what was written.
     pub fn read(reader: &Reader) -> Result<Self, StoreError> {
+        let now = Clock::wall();
         let triggers = reader.triggers()?;
         let mut cancelled = BTreeSet::new();
         for trigger in &triggers {
@@ -62,13 +75,16 @@ impl Restored {
             agents: reader.agents()?,
             schedules: reader.schedules()?,
             samples: reader.samples()?,
-            digests: reader.digests("")?,
+            digests: KeptDigests::read(reader, now)?,
+            scores: reader.scores(day(now) - DAYS + 1)?,
             live: reader.live()?,
             triggers,
             cancelled,
             events: reader.last_events(EVENTS)?,
             newest_event: reader.newest_event()?,
             last_ends: reader.last_ends()?,
+            decisions: reader.decisions()?,
+            newest_report: reader.reports(None, 1)?.first().map(ReportSummary::from),
             letters: letters(reader)?,
             newest_letter: reader.newest_letter()?,
             evicted_letters: reader.evicted_letters()?,

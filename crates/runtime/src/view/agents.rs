@@ -5,15 +5,19 @@ use werkpilot_core::agent::InstanceView;
 use werkpilot_core::dispatcher::{Dispatcher, Live};
 use werkpilot_core::event::{End, Event, Recorded};
 use werkpilot_core::ids::{AgentIndex, AgentName, RunId};
+use werkpilot_core::optimizer::Decision;
 use werkpilot_core::reason::UnhealthyDependency;
+use werkpilot_core::score::Parts;
 use werkpilot_core::spec::AgentSpec;
 use werkpilot_core::status::Status;
 use werkpilot_core::time::{Clocks, Timestamp, as_ms, human};
 use werkpilot_store::row::execution::{ExecutionRow, ExecutionState};
 
-use super::{RequestTimes, Times};
+use super::{MemoryFigures, RequestTimes, Times};
 use crate::directory::Slot;
 use crate::house::House;
+use crate::observe::health::{Finding, LastCheck};
+use crate::observe::scores::DailyScore;
 
 /// An agent as lists show it.
 #[derive(Clone, Debug, Serialize)]
@@ -53,13 +57,16 @@ pub struct AgentView {
     pub restarts: u64,
     /// Executions, or a service's efforts, that failed for good, ever.
     pub failures: u64,
-    /// Bytes of its process trees.
-    pub memory_bytes: Option<u64>,
+    /// What its process trees use.
+    #[serde(flatten)]
+    pub memory: MemoryFigures,
     /// Percentiles of its successful executions; null for a service.
     #[serde(flatten)]
     pub times: Times,
-    /// 0 to 100; null until self-observation comes.
+    /// How far it can be relied on, 0 to 100; null without data.
     pub score: Option<f64>,
+    /// What the score is made of, each 0 to 1, or null without data; null without a score.
+    pub score_parts: Option<Parts>,
 }
 
 /// The end of an execution in a line.
@@ -117,6 +124,8 @@ pub struct AgentDetail {
     pub agent: AgentView,
     /// Its definition; secrets and values of its environment are left out.
     pub spec: AgentSpec,
+    /// The decision that its priority comes from; null: the registry. `spec` has the registry's.
+    pub priority_from: Option<Decision>,
     /// Executions that have not ended, or starts of a service that wait.
     pub live: Vec<Live>,
     /// The instances of a service.
@@ -129,6 +138,8 @@ pub struct AgentDetail {
     pub last_health_check: Option<HealthCheck>,
     /// Latencies of its answers on the bus in the last hour; null if it never answered.
     pub requests: Option<RequestTimes>,
+    /// Its score at the end of each of the last 90 days, today's as it is now; oldest first.
+    pub scores: Vec<DailyScore>,
 }
 
 /// One instance of a service.
@@ -155,15 +166,26 @@ pub struct InstanceDetail {
     pub said: Option<String>,
 }
 
-/// What a probe found.
+/// What the last look at an agent's health found.
 #[derive(Clone, Debug, Serialize)]
 pub struct HealthCheck {
     /// When.
     pub at: Timestamp,
-    /// Whether it passed.
-    pub healthy: bool,
-    /// What was wrong.
+    /// Whether it was well; null where that could not be told.
+    pub healthy: Option<bool>,
+    /// What was wrong, or why it could not be told.
     pub error: Option<String>,
+}
+
+impl From<&LastCheck> for HealthCheck {
+    fn from(check: &LastCheck) -> Self {
+        let healthy = match check.finding {
+            Finding::Healthy => Some(true),
+            Finding::Unhealthy => Some(false),
+            Finding::NotCheckable => None,
+        };
+        Self { at: check.at, healthy, error: check.reason.as_ref().map(ToString::to_string) }
+    }
 }
 
 /// All agents in the order of their slots.
@@ -178,6 +200,7 @@ fn agent_view(house: &House, index: AgentIndex, slot: &Slot, now: Clocks) -> Age
     let status = dispatcher.status(index);
     let since = slot.processes.iter().filter(|process| process.pid.is_some()).map(|process| process.since).min();
     let last = house.events.borrow().last_run_of(&slot.name).cloned();
+    let score = house.scores.borrow().of(index);
     AgentView {
         name: slot.name.clone(),
         department: spec.department.clone(),
@@ -185,7 +208,7 @@ fn agent_view(house: &House, index: AgentIndex, slot: &Slot, now: Clocks) -> Age
         kind: if spec.job().is_some() { "job" } else { "service" },
         status,
         reason: short_reason(&dispatcher, index, status),
-        priority: spec.priority.number(),
+        priority: house.priority_of(spec).number(),
         dependency_depth: graph.depth(index),
         layer: house.layers.borrow().get(index.slot()).copied().unwrap_or(0),
         dependencies: spec.dependencies.iter().map(|dependency| dependency.agent.clone()).collect(),
@@ -196,9 +219,10 @@ fn agent_view(house: &House, index: AgentIndex, slot: &Slot, now: Clocks) -> Age
         uptime_seconds: since.map(|since| now.wall.since(since).as_secs_f64()),
         restarts: slot.figures.restarts,
         failures: slot.figures.failures,
-        memory_bytes: house.memory.borrow().agents.get(&index).copied(),
+        memory: MemoryFigures::of(house, index),
         times: house.samples.borrow().of(index).map(Times::from).unwrap_or_default(),
-        score: None,
+        score: score.and_then(|score| score.value),
+        score_parts: score.map(|score| score.parts),
     }
 }
 
@@ -231,22 +255,25 @@ pub fn agent_detail(house: &House, name: &str) -> Option<AgentDetail> {
     let graph = house.graph.borrow();
     let dependents =
         graph.dependents(index).iter().filter_map(|dependent| Some(directory.get(*dependent)?.name.clone()));
-    let check = slot.last_health_check.as_ref().map(|(at, result)| HealthCheck {
-        at: *at,
-        healthy: result.is_ok(),
-        error: result.clone().err(),
-    });
     let instances = slot.machine.borrow().instances();
     Some(AgentDetail {
         agent: agent_view(house, index, slot, now),
         spec: slot.spec.as_ref().clone(),
+        priority_from: priority_from(house, &slot.spec),
         live: dispatcher.live(index),
         instances: instances.into_iter().map(|instance| instance_detail(slot, instance, now)).collect(),
         unhealthy_dependencies: dispatcher.unhealthy_dependencies(index),
         dependents: dependents.collect(),
-        last_health_check: check,
-        requests: house.samples.borrow().requests(index, now.steady).map(RequestTimes::from),
+        last_health_check: slot.last_health_check.as_ref().map(HealthCheck::from),
+        requests: house.samples.borrow().requests(index, now).map(RequestTimes::from),
+        // From the disk, which is not asked here.
+        scores: Vec::new(),
     })
+}
+
+/// The decision that an agent's priority comes from.
+pub fn priority_from(house: &House, spec: &AgentSpec) -> Option<Decision> {
+    house.optimizer.borrow().decisions.in_effect(&spec.name, spec.priority).decision.cloned()
 }
 
 fn instance_detail(slot: &Slot, view: InstanceView, now: Clocks) -> InstanceDetail {

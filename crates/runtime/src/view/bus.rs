@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 use werkpilot_core::ids::AgentName;
 use werkpilot_core::percentiles::Summary;
 
-use super::Overview;
 use crate::bus::{BusReport, BusSide};
 use crate::house::House;
 
@@ -37,17 +36,6 @@ impl From<Summary> for RequestTimes {
             count: summary.count,
         }
     }
-}
-
-/// What a scraper of metrics gets.
-#[derive(Clone, Debug)]
-pub struct Scrape {
-    /// The fleet.
-    pub overview: Overview,
-    /// Latencies of agents that answered requests.
-    pub requests: BTreeMap<AgentName, RequestTimes>,
-    /// The bus, if it answers.
-    pub bus: Option<BusView>,
 }
 
 /// The figures of the bus; all but connections, subscriptions and pending requests are since the start.
@@ -146,7 +134,7 @@ impl BusView {
 
 /// Latencies of all agents that answered requests in the last hour.
 pub fn request_times(house: &House) -> BTreeMap<AgentName, RequestTimes> {
-    let now = house.clock.steady();
+    let now = house.now();
     let (directory, samples) = (house.directory.borrow(), house.samples.borrow());
     let times = directory.iter().filter_map(|(index, slot)| {
         let summary = samples.requests(index, now).filter(|summary| summary.count > 0)?;

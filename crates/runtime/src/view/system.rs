@@ -104,7 +104,7 @@ impl StoreView {
     }
 }
 
-fn store(house: &House) -> StoreView {
+pub(super) fn store(house: &House) -> StoreView {
     let Some(writer) = house.ledger.writer() else { return StoreView { state: "none", ..StoreView::default() } };
     let done = writer.stats();
     let (state, since, reason) = match writer.health() {
@@ -149,25 +149,7 @@ pub struct MemoryView {
     pub own_heap_mb: f64,
 }
 
-/// The health of the orchestrator itself.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HealthView {
-    /// `booting`, `running` or `shutting_down`.
-    pub phase: &'static str,
-    /// Whether the boot is over and no shutdown has begun.
-    pub ready: bool,
-    /// Seconds since the start.
-    pub uptime_seconds: f64,
-    /// System actors that are not there at this moment.
-    pub missing_actors: Vec<&'static str>,
-    /// Agents by status.
-    pub statuses: BTreeMap<&'static str, u32>,
-    /// The state on disk.
-    pub store: StoreView,
-}
-
-fn phase_word(house: &House) -> &'static str {
+pub(super) fn phase_word(house: &House) -> &'static str {
     match house.phase.get() {
         HousePhase::Booting => "booting",
         HousePhase::Running => "running",
@@ -203,7 +185,7 @@ fn system(house: &House, now: Clocks, agents: &[AgentView]) -> SystemView {
         workers_busy,
         workers,
         queue_capacity: dispatcher.capacity(),
-        waiting: house.samples.borrow().waiting(now.steady).into(),
+        waiting: house.samples.borrow().waiting(now).into(),
         dead_letters_total: letters.total(),
         dead_letters_evicted: letters.evicted(),
         statuses: statuses(agents.iter().map(|agent| agent.status)),
@@ -212,7 +194,7 @@ fn system(house: &House, now: Clocks, agents: &[AgentView]) -> SystemView {
     }
 }
 
-fn statuses(all: impl Iterator<Item = Status>) -> BTreeMap<&'static str, u32> {
+pub(super) fn statuses(all: impl Iterator<Item = Status>) -> BTreeMap<&'static str, u32> {
     let mut counts = BTreeMap::new();
     for status in all {
         *counts.entry(status.as_str()).or_insert(0) += 1;
@@ -234,35 +216,5 @@ fn memory(house: &House) -> MemoryView {
         rss_mb: mb(book.own_rss_bytes),
         external_mb: mb(agents),
         own_heap_mb: mb(book.own_heap_bytes),
-    }
-}
-
-/// The health of the orchestrator itself.
-pub fn health(house: &House) -> HealthView {
-    let posts = &house.posts;
-    let actors = [
-        ("event log", posts.events.addr().is_some()),
-        ("archivist", posts.archivist.addr().is_some()),
-        ("dead letters", posts.dead_letters.addr().is_some()),
-        ("percentile tracker", posts.percentiles.addr().is_some()),
-        ("memory monitor", posts.memory.addr().is_some()),
-        ("prober", posts.prober.addr().is_some()),
-        ("queue", posts.queue.addr().is_some()),
-        ("schedule", posts.schedule.addr().is_some()),
-        ("bus link", house.bus.is_none() || posts.bus_link.addr().is_some()),
-        ("bus", house.bus.as_ref().is_none_or(|side| side.bus.post().addr().is_some())),
-    ];
-    let missing_actors: Vec<_> = actors.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
-    let dispatcher = house.dispatcher.borrow();
-    let directory = house.directory.borrow();
-    let told_of_boot = house.events.borrow().counts().contains_key("boot.completed");
-    HealthView {
-        phase: phase_word(house),
-        // Only once who reads the events finds the end of the boot there.
-        ready: house.phase.get() == HousePhase::Running && told_of_boot && missing_actors.is_empty(),
-        uptime_seconds: house.clock.steady().since(Moment::ZERO).as_secs_f64(),
-        missing_actors,
-        statuses: statuses(directory.iter().map(|(index, _)| dispatcher.status(index))),
-        store: store(house),
     }
 }

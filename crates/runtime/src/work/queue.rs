@@ -10,8 +10,10 @@ use werkpilot_core::agent::Event as ToAgent;
 use werkpilot_core::catch_up::Turn;
 use werkpilot_core::dead_letters::DeadLetterDraft;
 use werkpilot_core::dispatcher::{Action, Admission, AgentProfile, Dispatcher, Ended, Event, Finished, Request};
+use werkpilot_core::event::End;
 use werkpilot_core::ids::{AgentIndex, RunId};
 use werkpilot_core::reason::Reason;
+use werkpilot_core::score::Begin;
 use werkpilot_core::settings::QueueSettings;
 use werkpilot_core::time::{Clocks, Moment};
 use werkpilot_core::timetable::{Due, DueKind};
@@ -23,6 +25,7 @@ use crate::clock::Clock;
 use crate::house::{House, ScheduleLag};
 use crate::intake::schedule::ScheduledRunEnded;
 use crate::observe::percentiles::{RecordSuccess, RestartsTaken};
+use crate::observe::scores::{RunJudged, ServicesChanged};
 use crate::supervision::ExitNotice;
 
 /// Decides on a request for an execution.
@@ -129,6 +132,7 @@ impl QueueActor {
                 }
                 Action::Keep(finished) => {
                     self.tell_schedule(&finished);
+                    self.tell_scores(&finished);
                     let own = letter.take_if(|letter| letter.run == finished.run);
                     let changes = self.house.executions.end(*finished);
                     match own {
@@ -158,6 +162,24 @@ impl QueueActor {
         let agent = self.house.directory.borrow().find(finished.agent.as_str());
         if let Some(agent) = agent.filter(|agent| positions.waits_for(*agent, turn)) {
             self.house.posts.schedule.tell(ScheduledRunEnded { agent, turn });
+        }
+    }
+
+    /// What the score of its agent is made of.
+    fn tell_scores(&self, finished: &Finished) {
+        let Some(agent) = self.house.directory.borrow().find(finished.agent.as_str()) else { return };
+        let is_due = matches!(finished.trigger, Trigger::Schedule | Trigger::Every);
+        let scheduled = finished.scheduled_for.filter(|_| is_due).and_then(|due| match finished.attempts.first() {
+            Some(first) => Some(Begin::Late(first.started_at.since(due))),
+            None => (finished.end == End::Refused).then_some(Begin::Never),
+        });
+        self.house.posts.scores.tell(RunJudged { agent, end: finished.end, scheduled });
+    }
+
+    /// Services whose status was changed by this count their time by it.
+    fn tell_of_services(&self, agents: Vec<AgentIndex>) {
+        if !agents.is_empty() {
+            self.house.posts.scores.tell(ServicesChanged(agents));
         }
     }
 
@@ -244,18 +266,22 @@ impl Handler<AdmitDue> for QueueActor {
 impl Handler<Tell> for QueueActor {
     type Result = ();
     fn handle(&mut self, Tell(event): Tell, ctx: &mut Self::Context) {
+        let changed = status_of(&event).into_iter().collect();
         self.drive(ctx, |dispatcher, now, out| dispatcher.on(event, now, out));
+        self.tell_of_services(changed);
     }
 }
 
 impl Handler<TellAll> for QueueActor {
     type Result = ();
     fn handle(&mut self, TellAll(events): TellAll, ctx: &mut Self::Context) {
+        let changed = events.iter().filter_map(status_of).collect();
         self.drive(ctx, |dispatcher, now, out| {
             for event in events {
                 dispatcher.on(event, now, out);
             }
         });
+        self.tell_of_services(changed);
     }
 }
 
@@ -293,19 +319,25 @@ impl Handler<Undefine> for QueueActor {
     type Result = ();
     fn handle(&mut self, Undefine(agents): Undefine, ctx: &mut Self::Context) {
         self.drive(ctx, |dispatcher, now, out| {
-            for agent in agents {
-                dispatcher.remove(agent, now, out);
+            for agent in &agents {
+                dispatcher.remove(*agent, now, out);
             }
         });
+        self.tell_of_services(agents);
+    }
+}
+
+/// Whose status this may change, be it a service.
+const fn status_of(event: &Event) -> Option<AgentIndex> {
+    match event {
+        Event::ServiceStatus { agent, .. } | Event::SetGate { agent, .. } => Some(*agent),
+        _ => None,
     }
 }
 
 fn request(due: Due, runs: &BTreeMap<AgentIndex, RunId>) -> Request {
-    let (trigger, run) = match due.trigger {
-        DueKind::Schedule => (Trigger::Schedule, runs.get(&due.agent).copied()),
-        DueKind::Every => (Trigger::Every, None),
-    };
-    Request { scheduled_for: Some(due.scheduled_for), run, ..Request::new(due.agent, trigger) }
+    let run = if due.trigger == DueKind::Schedule { runs.get(&due.agent).copied() } else { None };
+    Request { run, ..due.into() }
 }
 
 /// The number of workers: as configured, else twice the cores, since an execution mostly waits for its program.

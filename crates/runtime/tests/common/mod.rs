@@ -63,6 +63,7 @@ fn run<F: Future<Output = ()>>(
             store: store(state.path()),
             residents: Vec::new(),
             hands: None,
+            memory: None,
         })
         .unwrap();
         look(handle.clone()).await;

@@ -3,6 +3,7 @@
 mod counters;
 mod executions;
 mod letters;
+mod optimizer;
 mod samples;
 
 use std::time::Duration;
@@ -113,13 +114,20 @@ impl Applier {
                 row.put(&self.conn)?;
                 Ok(())
             }
-            Change::DropDigests { slot, before } => {
-                self.run_sql("DELETE FROM digests WHERE slot = ?1 AND slot_ms < ?2", params![slot, before.as_millis()])
-            }
+            Change::DropDigests { name, slot, before } => self.run_sql(
+                "DELETE FROM digests WHERE name = ?1 AND slot = ?2 AND slot_ms < ?3",
+                params![name, slot, before.as_millis()],
+            ),
             Change::PutScore(row) => {
                 let agent = self.agent(&row.agent)?;
                 row.put(&self.conn, agent)?;
                 Ok(())
+            }
+            Change::AddReport(row) => self.add_report(row),
+            Change::PutDecision(row) => self.put_decision(row),
+            Change::DropScores { agent, before_day } => {
+                let Some(agent) = self.names.find(&self.conn, agent.as_str())? else { return Ok(()) };
+                self.run_sql("DELETE FROM scores WHERE agent = ?1 AND day < ?2", params![agent, before_day])
             }
             Change::AddLetter(row) => self.add_letter(row),
             Change::Letter { id, action, at } => self.act_on_letter(*id, action, *at),

@@ -18,10 +18,13 @@ const SMALL: i64 = 8 << 20;
 const NEWEST_LETTERS: u32 = 2_000;
 
 /// What a start reads, and that is bounded by the number of agents.
-const VITAL: [&str; 8] = ["names", "counters", "agents", "schedules", "triggers", "samples", "digests", "scores"];
+const VITAL: [&str; 7] = ["names", "counters", "agents", "schedules", "triggers", "samples", "decisions"];
 
 /// What grows with time.
-const GROWING: [&str; 3] = ["dead_letters", "executions", "events"];
+const GROWING: [&str; 6] = ["dead_letters", "executions", "events", "reports", "digests", "scores"];
+
+/// What came with the second schema: a backup of the first one has none of it.
+const OF_THE_SECOND: [&str; 2] = ["decisions", "reports"];
 
 /// Problems that are told one by one.
 const TOLD: usize = 100;
@@ -114,7 +117,9 @@ fn within(conn: &Connection) -> rusqlite::Result<CheckReport> {
         problems: structure(conn, None, TOLD)?,
     };
     report.problems.extend(schema::compare(conn)?);
-    for table in VITAL.into_iter().chain(GROWING) {
+    let there = |table: &&str| report.schema >= 2 || !OF_THE_SECOND.contains(table);
+    let tables: Vec<&'static str> = VITAL.into_iter().chain(GROWING).filter(there).collect();
+    for table in tables {
         match rows(conn, table, &format!("SELECT * FROM {table}")) {
             Ok(found) => {
                 if found.damaged > 0 {
@@ -127,7 +132,7 @@ fn within(conn: &Connection) -> rusqlite::Result<CheckReport> {
         }
     }
     if report.problems.is_empty() {
-        report.problems = strangers(conn)?;
+        report.problems = strangers(conn, report.schema)?;
     }
     Ok(report)
 }
@@ -162,10 +167,11 @@ fn rows(conn: &Connection, table: &'static str, sql: &str) -> rusqlite::Result<T
 }
 
 /// Rows of agents and topics without a name.
-fn strangers(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+fn strangers(conn: &Connection, schema: i64) -> rusqlite::Result<Vec<String>> {
     let mut problems = Vec::new();
     let agents = ["agents", "schedules", "triggers", "executions", "events", "samples", "scores", "dead_letters"];
-    let columns = agents.into_iter().map(|table| (table, "agent"));
+    let decisions = (schema >= 2).then_some("decisions");
+    let columns = agents.into_iter().chain(decisions).map(|table| (table, "agent"));
     for (table, column) in columns.chain([("events", "topic"), ("dead_letters", "waits_for")]) {
         let sql = format!(
             "SELECT count(*) FROM {table} WHERE {column} IS NOT NULL AND {column} NOT IN (SELECT id FROM names)"

@@ -1,11 +1,12 @@
 //! Events by their numbers.
 
+use werkpilot_core::event::{Recorded, TopicPattern};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::time::Timestamp;
 
 use super::{Page, Reader};
 use crate::error::{RowError, StoreError};
-use crate::row::event::{EventRow, TABLE};
+use crate::row::event::{self, EventRow, TABLE};
 use crate::row::{run_bytes, whole};
 
 /// Which events; the default is all, oldest first.
@@ -15,12 +16,12 @@ pub struct EventFilter {
     pub after: u64,
     /// Only those with a lower number.
     pub before: Option<u64>,
-    /// About this agent.
-    pub agent: Option<AgentName>,
+    /// About one of these agents; empty: about any or none.
+    pub agents: Vec<AgentName>,
     /// About this execution.
     pub run: Option<RunId>,
-    /// Of this topic.
-    pub topic: Option<String>,
+    /// Of one of these topics; empty: of any.
+    pub topics: Vec<TopicPattern>,
     /// Recorded then or later.
     pub since: Option<Timestamp>,
     /// Recorded before.
@@ -37,12 +38,30 @@ impl EventFilter {
         row.seq > self.after && self.before.is_none_or(|before| row.seq < before) && self.matches(row)
     }
 
+    /// The same for one that has just been recorded.
+    pub fn hears(&self, recorded: &Recorded) -> bool {
+        let event = &recorded.event;
+        recorded.seq > self.after
+            && self.before.is_none_or(|before| recorded.seq < before)
+            && self.is_about(event.agent(), event.topic())
+            && (self.run.is_none() || self.run == event::run(event))
+            && self.is_within(recorded.time)
+    }
+
+    /// Whether agent and topic fit.
+    pub fn is_about(&self, agent: Option<&AgentName>, topic: &str) -> bool {
+        (self.agents.is_empty() || agent.is_some_and(|agent| self.agents.contains(agent)))
+            && (self.topics.is_empty() || self.topics.iter().any(|pattern| pattern.matches(topic)))
+    }
+
+    fn is_within(&self, time: Timestamp) -> bool {
+        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time < until)
+    }
+
     fn matches(&self, row: &EventRow) -> bool {
-        (self.agent.is_none() || self.agent == row.agent)
+        self.is_about(row.agent.as_ref(), &row.topic)
             && (self.run.is_none() || self.run == row.run)
-            && self.topic.as_ref().is_none_or(|topic| *topic == row.topic)
-            && self.since.is_none_or(|since| row.at >= since)
-            && self.until.is_none_or(|until| row.at < until)
+            && self.is_within(row.at)
     }
 }
 
@@ -71,11 +90,11 @@ impl Reader {
         if let Some(run) = filter.run {
             return page("INDEXED BY events_run WHERE run = ?3 AND", Some(&run_bytes(run)));
         }
-        if let Some(agent) = &filter.agent {
+        if let [agent] = &filter.agents[..] {
             let Some(agent) = self.number(agent.as_str())? else { return none };
             return page("INDEXED BY events_agent WHERE agent = ?3 AND", Some(&agent));
         }
-        if let Some(topic) = &filter.topic {
+        if let [Some(topic)] = &filter.topics.iter().map(TopicPattern::exact).collect::<Vec<_>>()[..] {
             let Some(topic) = self.number(topic)? else { return none };
             return page("INDEXED BY events_topic WHERE topic = ?3 AND", Some(&topic));
         }
@@ -99,6 +118,16 @@ impl Reader {
             }
         }
         Ok(low.saturating_sub(1).unsigned_abs())
+    }
+
+    /// The number of the oldest event that is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn oldest_event(&self) -> Result<Option<u64>, StoreError> {
+        let oldest: Option<i64> =
+            self.conn.prepare_cached("SELECT min(seq) FROM events")?.query_row([], |row| row.get(0))?;
+        Ok(oldest.map(i64::unsigned_abs))
     }
 
     /// The last events, oldest first.

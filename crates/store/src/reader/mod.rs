@@ -6,6 +6,7 @@
 mod events;
 mod history;
 mod letters;
+mod optimizer;
 mod state;
 
 use std::cell::RefCell;

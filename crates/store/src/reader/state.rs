@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
+use werkpilot_core::ids::AgentName;
+use werkpilot_core::time::Timestamp;
 
 use super::Reader;
 use crate::apply::{self, EVENT, EVICTED, LETTER};
@@ -68,14 +71,70 @@ impl Reader {
         windows.collect()
     }
 
-    /// The digests of a name prefix, oldest first; an empty prefix is all.
+    /// The digests of a name and slot that began from `since` on and before `until`, oldest first.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn digests(&self, prefix: &str) -> Result<Vec<DigestRow>, StoreError> {
-        let mut rows = self.all("SELECT * FROM digests ORDER BY name, slot, slot_ms", [], DigestRow::read)?;
-        rows.retain(|row| row.name.starts_with(prefix));
-        Ok(rows)
+    pub fn digests(
+        &self,
+        name: &str,
+        slot: &str,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<DigestRow>, StoreError> {
+        let sql = "SELECT * FROM digests WHERE name = ?1 AND slot = ?2 AND slot_ms >= ?3 AND slot_ms < ?4
+                   ORDER BY slot_ms";
+        self.all(sql, params![name, slot, since.as_millis(), until.as_millis()], DigestRow::read)
+    }
+
+    /// The newest digest of each name and slot: one look into the index for each.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn newest_digests(&self) -> Result<Vec<DigestRow>, StoreError> {
+        let next = "SELECT name, slot FROM digests WHERE (name, slot) > (?1, ?2) ORDER BY name, slot LIMIT 1";
+        let newest = "SELECT * FROM digests WHERE name = ?1 AND slot = ?2 ORDER BY slot_ms DESC LIMIT 1";
+        let mut next = self.conn.prepare_cached(next)?;
+        let (mut name, mut slot) = (String::new(), String::new());
+        let mut found = Vec::new();
+        while let Some(of) = next.query_row([&name, &slot], |row| Ok((row.get(0)?, row.get(1)?))).optional()? {
+            (name, slot) = of;
+            found.extend(self.all(newest, [&name, &slot], DigestRow::read)?);
+        }
+        Ok(found)
+    }
+
+    /// Whether there is a digest of this name.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn has_digests(&self, name: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM digests WHERE name = ?1)";
+        Ok(self.conn.prepare_cached(sql)?.query_row([name], |row| row.get(0))?)
+    }
+
+    /// The names that there are digests of, by one look into the index for each.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn digest_names(&self) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT name FROM digests WHERE name > ?1 ORDER BY name LIMIT 1";
+        let mut next = self.conn.prepare_cached(sql)?;
+        let mut names: Vec<String> = Vec::new();
+        while let Some(name) = next.query_row([names.last().map_or("", String::as_str)], |row| row.get(0)).optional()? {
+            names.push(name);
+        }
+        Ok(names)
+    }
+
+    /// The scores of an agent since a day (days since the Unix epoch), oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn scores_of(&self, agent: &AgentName, since_day: i32) -> Result<Vec<ScoreRow>, StoreError> {
+        let Some(agent) = self.number(agent.as_str())? else { return Ok(Vec::new()) };
+        let sql = "SELECT * FROM scores WHERE agent = ?1 AND day >= ?2 ORDER BY day";
+        self.all(sql, params![agent, since_day], ScoreRow::read)
     }
 
     /// The scores since a day (days since the Unix epoch), by agent and day.

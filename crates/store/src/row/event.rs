@@ -39,7 +39,7 @@ impl From<&Recorded> for EventRow {
 }
 
 /// The execution that an event is about.
-const fn run(event: &Event) -> Option<RunId> {
+pub(crate) const fn run(event: &Event) -> Option<RunId> {
     match event {
         Event::AgentStarted { run, .. }
         | Event::AgentFailed { run, .. }

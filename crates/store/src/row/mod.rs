@@ -5,6 +5,7 @@ pub mod event;
 pub mod execution;
 pub mod figures;
 pub mod letter;
+pub mod optimizer;
 pub mod trigger;
 
 mod columns;

@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn drop_digests() -> Change {
-        Change::DropDigests { slot: "minute".to_owned(), before: Timestamp::from_secs(1) }
+        Change::DropDigests { name: "waiting".to_owned(), slot: "minute".to_owned(), before: Timestamp::from_secs(1) }
     }
 
     fn kinds(taken: &[Submission]) -> Vec<(Class, usize)> {

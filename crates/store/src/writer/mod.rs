@@ -149,6 +149,24 @@ impl Writer {
         self.send(Job::Tidy).map_err(|(cause, _)| cause)
     }
 
+    /// Counts anew how one table is filled, for the planner: some milliseconds, as only a part of it is looked at. `done`
+    /// hears whether there is a table of the next number.
+    ///
+    /// # Errors
+    /// There is no room, or no writer; `done` was not called.
+    pub fn analyze(&self, table: u32, done: Box<dyn FnOnce(Result<bool, StoreError>) + Send>) -> Result<(), Cause> {
+        self.send(Job::Analyze(table, done)).map_err(|(cause, _)| cause)
+    }
+
+    /// Gives the memory back that the database can do without: pages that it keeps, statements that wait for their next
+    /// use. They are read, and made, again when they are needed.
+    ///
+    /// # Errors
+    /// There is no room, or no writer.
+    pub fn shrink(&self) -> Result<(), Cause> {
+        self.send(Job::Shrink).map_err(|(cause, _)| cause)
+    }
+
     /// Ends the writer's thread after all that was handed in before. Blocks up to `timeout`.
     ///
     /// # Errors

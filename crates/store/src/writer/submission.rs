@@ -68,6 +68,8 @@ pub(super) enum Job {
     Batch(Submission),
     Prune(Box<Retention>, Box<dyn FnOnce(Result<Pruned, StoreError>) + Send>),
     Tidy,
+    Shrink,
+    Analyze(u32, Box<dyn FnOnce(Result<bool, StoreError>) + Send>),
     Close(SyncSender<Result<(), StoreError>>),
     Crash,
     LimitPages(u32),

@@ -101,6 +101,16 @@ impl Thread {
                     log::warn!(target: "werkpilot::store", "failed to tidy up: {error}");
                 }
             }
+            Job::Analyze(table, done) => {
+                self.commit_all();
+                done(crate::prune::analyze(&self.applier.conn, table));
+            }
+            Job::Shrink => {
+                self.applier.conn.flush_prepared_statement_cache();
+                if let Err(error) = self.applier.conn.execute_batch("PRAGMA shrink_memory") {
+                    log::warn!(target: "werkpilot::store", "failed to give memory back: {error}");
+                }
+            }
             Job::Close(told) => self.closing = Some(told),
             Job::Crash => panic!("crash drill of the store's writer"),
             Job::LimitPages(pages) => {

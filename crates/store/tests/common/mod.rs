@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 use werkpilot_core::event::End;
 use werkpilot_core::exit::Exit;
 use werkpilot_core::ids::{AgentName, RunId};
+use werkpilot_core::optimizer::{Decision, DecisionState};
+use werkpilot_core::spec::Priority;
 use werkpilot_core::time::Timestamp;
 use werkpilot_core::trigger::Trigger;
 use werkpilot_store::row::event::EventRow;
 use werkpilot_store::row::execution::{ExecutionRow, ExecutionState, Why};
 use werkpilot_store::row::letter::{LetterRow, LetterState};
+use werkpilot_store::row::optimizer::{DecisionRow, ReportRow};
 use werkpilot_store::row::trigger::TriggerRow;
 use werkpilot_store::{Change, Done, ExecutionEnd, Json, Store, StoreError};
 
@@ -104,6 +107,29 @@ pub fn letter(id: u64, name: &str, signature: &str) -> LetterRow {
         kills: 0,
         updated_at: time,
     }
+}
+
+/// A report as an early version wrote it: what is in it is not the store's business.
+pub fn report(id: u64) -> ReportRow {
+    let time = at(i64::try_from(id).unwrap());
+    let data = Json::of(&serde_json::json!({ "id": id, "proposals": [] }));
+    ReportRow { id, at: time, by: "schedule".to_owned(), proposals: 3, applied: 1, data }
+}
+
+pub fn decision(id: u64, name: &str) -> DecisionRow {
+    DecisionRow::from(&Decision {
+        id,
+        report: 1,
+        at: at(i64::try_from(id).unwrap()),
+        agent: agent(name),
+        from: Priority::Normal,
+        to: Priority::Important,
+        registry: Priority::Normal,
+        because: "it waits".to_owned(),
+        state: DecisionState::Standing,
+        changed_at: None,
+        changed_by: None,
+    })
 }
 
 pub fn trigger(number: u64, name: &str) -> TriggerRow {

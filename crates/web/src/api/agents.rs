@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use werkpilot_core::agent::Command;
 use werkpilot_core::status::Status;
-use werkpilot_runtime::view::{AgentDetail, AgentView};
+use werkpilot_runtime::view::AgentView;
 
 use super::{by, given, message};
 use crate::body;
@@ -79,30 +79,9 @@ pub(crate) async fn show(shared: Data<Shared>, name: Path<String>) -> Result<Htt
     Ok(HttpResponse::Ok().json(shared.handle.agent(&name).await?))
 }
 
-/// Whether an agent is well, as those that depend on it see it.
+/// The health of an agent: as those that depend on it see it, its probes and checks, and what will happen.
 pub(crate) async fn health(shared: Data<Shared>, name: Path<String>) -> Result<HttpResponse, Problem> {
-    let detail = shared.handle.agent(&name).await?;
-    let wanted = name.into_inner();
-    let last_error = shared.handle.consult(move |house| {
-        let agent = house.directory.borrow().find(&wanted)?;
-        house.dispatcher.borrow().last_error(agent).map(ToOwned::to_owned)
-    });
-    let healthy = is_healthy(&detail, last_error.await?.is_some());
-    Ok(HttpResponse::Ok().json(json!({
-        "status": detail.agent.status,
-        "healthy": healthy,
-        "lastHealthCheck": detail.last_health_check,
-        "unhealthyDependencies": detail.unhealthy_dependencies,
-    })))
-}
-
-/// A service has to be up and ready; of a job that is at it again its last ended execution counts.
-fn is_healthy(detail: &AgentDetail, last_end_was_an_error: bool) -> bool {
-    match (detail.spec.service(), detail.agent.status) {
-        (Some(_), status) => status == Status::Running,
-        (None, Status::Unhealthy | Status::Error | Status::Timeout | Status::Missing) => false,
-        (None, status) => !status.is_disabled() && !last_end_was_an_error,
-    }
+    Ok(HttpResponse::Ok().json(shared.handle.agent_health(&name).await?))
 }
 
 /// What may come along with a command.

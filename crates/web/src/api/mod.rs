@@ -6,11 +6,16 @@ pub(crate) mod control;
 pub(crate) mod dead_letters;
 pub(crate) mod events;
 pub(crate) mod executions;
+pub(crate) mod figures;
 pub(crate) mod graph;
 pub(crate) mod history;
 pub(crate) mod logs;
+pub(crate) mod memory;
+pub(crate) mod notifications;
+pub(crate) mod optimizer;
 pub(crate) mod queue;
 pub(crate) mod schedule;
+pub(crate) mod simulate;
 pub(crate) mod why;
 
 use actix_web::{HttpRequest, HttpResponse};

@@ -132,7 +132,7 @@ fn row(out: &mut String, agent: &AgentView, now: Timestamp) {
         cell("p95", number, &millis(agent.times.p95)),
         cell("p99", number, &millis(agent.times.p99)),
         cell("Restarts", number, &restarts),
-        cell("Memory", number, &bytes(agent.memory_bytes)),
+        cell("Memory", number, &bytes(agent.memory.memory_bytes)),
         cell("Reason", "", &reason),
     ];
     let _ = writeln!(out, "<tr>{}</tr>", cells.concat());

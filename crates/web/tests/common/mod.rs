@@ -27,6 +27,8 @@ impl Hands for NoHands {
     fn stop(&self, _: ProcessKey, _: StopPolicy) {}
     fn probe(&self, _: u32, _: RunId, _: Arc<AgentSpec>, _: Vec<String>) {}
     fn kill_probe(&self, _: u32) {}
+    fn hook(&self, _: u32, _: RunId, _: Arc<AgentSpec>, _: Arc<[u8]>, _: Vec<(String, String)>) {}
+    fn kill_hook(&self, _: u32) {}
 }
 
 pub fn name(text: &str) -> AgentName {
@@ -83,6 +85,7 @@ impl Plan {
                 store: None,
                 residents: Vec::new(),
                 hands: if self.real { None } else { Some(Box::new(NoHands)) },
+                memory: None,
             })
             .unwrap();
             let server = serve(bound, handle.clone(), self.config_report);

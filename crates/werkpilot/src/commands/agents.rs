@@ -14,7 +14,8 @@ use crate::output::{Output, bytes};
 /// List the agents with their status.
 ///
 /// A line is the agent's name, status, kind and department, how long it has been up or when it runs next, how its last
-/// execution ended, how often it was restarted, its memory, and why it is not as it should be.
+/// execution ended, how often it was restarted, its score (0 to 100: success, latency, stability, punctuality), its memory,
+/// and why it is not as it should be.
 #[derive(Debug, clap::Args)]
 #[command(
     after_long_help = "Examples:\n  werkpilot agents --status error\n  werkpilot agents --department sales --kind job"
@@ -50,6 +51,9 @@ pub struct Agent {
     uptime_seconds: Option<f64>,
     restarts: u64,
     memory_bytes: Option<f64>,
+    /// How far it can be relied on, 0 to 100.
+    #[serde(default)]
+    pub score: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,11 +101,15 @@ fn text(agents: &[Agent], now: Timestamp, out: Output) -> String {
             up.or(next).unwrap_or_default(),
             last.unwrap_or_default(),
             agent.restarts.to_string(),
+            agent.score.map(|score| format!("{score:.0}")).unwrap_or_default(),
             agent.memory_bytes.map(bytes).unwrap_or_default(),
             agent.reason.clone().unwrap_or_default(),
         ]
     });
-    out.table(&["name", "status", "kind", "department", "up/next", "last", "restarts", "memory", "reason"], rows)
+    out.table(
+        &["name", "status", "kind", "department", "up/next", "last", "restarts", "score", "memory", "reason"],
+        rows,
+    )
 }
 
 #[cfg(test)]
@@ -112,7 +120,7 @@ mod tests {
     fn a_service_shows_its_uptime_and_a_job_its_next_run() {
         let agents = json!([
             { "name": "db", "department": "data", "kind": "service", "status": "running", "reason": null, "nextRun": null,
-              "lastRun": null, "uptimeSeconds": 65.3, "restarts": 1, "memoryBytes": 1_048_576 },
+              "lastRun": null, "uptimeSeconds": 65.3, "restarts": 1, "memoryBytes": 1_048_576, "score": 99.97 },
             { "name": "sales", "department": "sales", "kind": "job", "status": "error", "reason": "exited with code 1",
               "nextRun": "2026-11-21T08:42:00.123Z", "lastRun": { "end": "failed" }, "uptimeSeconds": null,
               "restarts": 3, "memoryBytes": null },
@@ -120,9 +128,9 @@ mod tests {
         let now = Timestamp::from_millis(1_795_250_400_123);
         let agents: Vec<Agent> = parse(agents).unwrap();
         insta::assert_snapshot!(text(&agents, now, Output::in_a_pipe()), @r"
-        NAME   STATUS   KIND     DEPARTMENT  UP/NEXT  LAST    RESTARTS  MEMORY   REASON
-        db     running  service  data        1m 5s            1         1.0 MiB
-        sales  error    job      sales       in 2m    failed  3                  exited with code 1
+        NAME   STATUS   KIND     DEPARTMENT  UP/NEXT  LAST    RESTARTS  SCORE  MEMORY   REASON
+        db     running  service  data        1m 5s            1         100    1.0 MiB
+        sales  error    job      sales       in 2m    failed  3                         exited with code 1
         ");
     }
 }

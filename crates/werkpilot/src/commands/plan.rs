@@ -106,8 +106,8 @@ pub fn graph(args: &GraphArgs, context: &Context) -> Result<ExitCode, Failure> {
     context.show(&json!({ "graph": text }), || text.clone())
 }
 
-/// These two do not need an orchestrator.
-fn or_registry(failure: Failure) -> Failure {
+/// These commands do not need an orchestrator.
+pub fn or_registry(failure: Failure) -> Failure {
     if failure.code == Code::Unavailable {
         let hint = "start one with `werkpilot up`, or name a registry with --registry DIR";
         return failure.hint(hint);

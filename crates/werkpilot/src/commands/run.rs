@@ -103,7 +103,7 @@ impl Ended {
 
 async fn reason(client: &Client, run: &str) -> Option<String> {
     let why = client.get(&["api", "v1", "why", run], &[]).await.ok()?;
-    Some(why["because"][0].as_str()?.to_owned())
+    Some(why["chain"][0]["text"].as_str()?.to_owned())
 }
 
 /// Text, `@FILE` or `-`.

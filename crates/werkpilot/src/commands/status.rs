@@ -121,6 +121,9 @@ fn text(overview: &Overview, bus: Option<&Bus>, place: &Place, out: Output) -> S
     line("queue", &format!("{waiting} waiting, {} of {} workers busy", system.workers_busy, system.workers));
     line("dead letters", &format!("{} ({} ever)", system.dead_letter_queue_size, system.dead_letters_total));
     line("restarts", &format!("{} in the last hour", system.restarts_last_hour));
+    if let Some(scores) = scores_line(&overview.agents) {
+        line("scores", &scores);
+    }
     line("memory", &memory_line(&system.memory));
     if system.paused {
         line("triggers", "paused; `werkpilot resume` lets them work again");
@@ -164,6 +167,14 @@ fn agents_line(overview: &Overview) -> String {
     parts.sort_by_key(|(status, _)| *status);
     let parts: Vec<String> = parts.into_iter().map(|(_, part)| part).collect();
     format!("{} in all: {}", overview.agents.len(), parts.join(", "))
+}
+
+/// The mean of the scores, and the least of them.
+fn scores_line(agents: &[Agent]) -> Option<String> {
+    let scored = || agents.iter().filter_map(|agent| Some((agent.score?, agent)));
+    let (least, worst) = scored().min_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    let mean = scored().map(|(score, _)| score).sum::<f64>() / scored().count() as f64;
+    Some(format!("{mean:.0} of 100 on average; the lowest is {} with {least:.0}", worst.name))
 }
 
 fn bus_line(bus: &Bus) -> String {

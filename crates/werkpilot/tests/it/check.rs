@@ -65,8 +65,8 @@ fn a_registry_that_is_not_there_says_how_to_begin() {
 
 #[test]
 fn a_key_without_effect_is_worth_knowing() {
-    let checked = Fleet::new(&format!("{FLEET}memory_max = \"1GiB\"\n")).ask(&["check"]);
-    assert!(checked.contains("Worth knowing:\n  registry/agents.toml:12: sales.memory_max: "), "{checked}");
+    let checked = Fleet::new(&format!("{FLEET}orphan_ttl = \"1h\"\n")).ask(&["check"]);
+    assert!(checked.contains("Worth knowing:\n  registry/agents.toml:12: sales.orphan_ttl: "), "{checked}");
 }
 
 #[test]

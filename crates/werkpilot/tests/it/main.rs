@@ -5,4 +5,5 @@ mod generate;
 mod help;
 mod offline;
 mod running;
+mod simulate;
 mod support;

@@ -24,6 +24,7 @@ fn without_an_orchestrator_every_question_is_69_and_says_how_to_start_one() {
         &["reload"],
         &["down"],
         &["next"],
+        &["simulate"],
         &["graph"],
     ] {
         let (code, told) = fleet.fail(&[args, &["--state-dir", "state"]].concat());

@@ -1,7 +1,7 @@
 //! One instance of a service: what it is doing, and what happens when its process has ended.
 
 use super::super::shortage::Shortage;
-use super::super::{Action, Core, InstanceView, ProcessKey};
+use super::super::{Action, Core, IllnessView, InstanceView, ProcessKey};
 use crate::dead_letters::Attempt;
 use crate::dispatcher::Event as ToDispatcher;
 use crate::exit::Exit;
@@ -37,6 +37,18 @@ pub(super) struct Alive {
     /// It said that it is ready before we heard that it runs.
     pub early_ready: bool,
     pub then: Option<Then>,
+    /// What is bad about its health, in stage `Unhealthy`.
+    pub illness: Option<Box<Illness>>,
+}
+
+/// What is bad about the health of a process.
+#[derive(Debug)]
+pub(super) struct Illness {
+    pub since: Timestamp,
+    /// All that is bad: of each sign what was said first. Never empty.
+    pub reasons: Vec<Reason>,
+    /// When it is ended, unless it recovers.
+    pub ends_at: Option<Moment>,
 }
 
 /// How far the process is.
@@ -133,7 +145,8 @@ impl Instance {
             Phase::BackingOff { reason, .. } => Some(reason.to_string()),
             Phase::Alive(alive) => match &alive.then {
                 Some(Then::Fail { reason, .. }) => Some(reason.to_string()),
-                _ => None,
+                Some(_) => None,
+                None => alive.illness.as_ref().map(|illness| illness.reasons[0].to_string()),
             },
         }
     }
@@ -147,7 +160,8 @@ impl Instance {
                 let why = alive.then.as_ref().map(|then| match then {
                     Then::Off(reason) | Then::Restart { reason, .. } | Then::Fail { reason, .. } => reason.clone(),
                 });
-                (why, None)
+                let ill = alive.illness.as_ref().map(|illness| illness.reasons[0].clone());
+                (why.or(ill), None)
             }
         };
         let alive = self.alive();
@@ -160,6 +174,11 @@ impl Instance {
             restarts: self.failures,
             reason,
             next_attempt,
+            illness: alive.and_then(|alive| alive.illness.as_deref()).map(|illness| IllnessView {
+                since: illness.since,
+                reasons: illness.reasons.clone(),
+                ends_at: illness.ends_at,
+            }),
         }
     }
 
@@ -170,7 +189,8 @@ impl Instance {
             Phase::BackingOff { until, .. } => core.takes_part().then_some(*until),
             Phase::Alive(alive) if alive.then.is_some() => None,
             Phase::Alive(alive) => match alive.stage {
-                Stage::Launching | Stage::Unhealthy => None,
+                Stage::Launching => None,
+                Stage::Unhealthy => alive.illness.as_ref()?.ends_at,
                 Stage::Starting { ready_by, ready_at } => Some(ready_at.map_or(ready_by, |at| at.min(ready_by))),
                 Stage::Ready { steady_at, steady } => (!steady).then_some(steady_at),
             },

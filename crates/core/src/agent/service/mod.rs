@@ -1,6 +1,7 @@
 //! The instances of a service: started, ready, watched, stopped, restarted by policy.
 
 mod ending;
+mod health;
 mod instance;
 
 use std::hash::{Hash, Hasher};
@@ -12,10 +13,11 @@ use crate::dispatcher::Grant;
 use crate::event::Event as Fact;
 use crate::exit::Exit;
 use crate::reason::Reason;
-use crate::spec::{Probe, ReadyCheck, RestartPolicy, ServiceSpec};
+use crate::spec::{ReadyCheck, ServiceSpec};
 use crate::status::Status;
 use crate::time::{Clocks, Moment};
 
+pub use health::LONGEST_GRACE;
 use instance::{Alive, Instance, Phase, Stage, Then, end_process};
 
 /// All instances.
@@ -68,9 +70,12 @@ impl Service {
             Event::Started { process, pid } => self.started(core, process, pid, now, out),
             Event::SpawnFailed { process, failure } => self.spawn_failed(core, process, &failure, now, out),
             Event::Ready { process } => self.said_ready(core, process, now, out),
-            Event::Unhealthy { process, reason } => self.unhealthy(core, process, reason, out),
-            Event::HealthyAgain { process } => self.healthy_again(core, process, now, out),
+            Event::Unhealthy { process, reason } => self.unhealthy(core, process, reason, now, out),
+            Event::HealthyAgain { process, sign } => self.healthy_again(core, process, sign, now, out),
             Event::Exited { process, end } => self.exited(core, process, end, now, out),
+            Event::OverMemoryLimit { process, used_bytes, limit_bytes } => {
+                self.over_limit(core, process, Reason::MemoryLimit { used_bytes, limit_bytes }, out);
+            }
             Event::GroupRestart { reason } => self.restart_all(core, &reason, true, out),
             Event::StopService => {
                 core.draining = true;
@@ -128,6 +133,19 @@ impl Service {
 
     /// Asks for a start of every instance that has no process and no plan of its own.
     pub fn start_all(&mut self, core: &Core, automatic: bool, force: bool, out: &mut Vec<Action>) {
+        let reason = if automatic { Reason::HalfOpen } else { Reason::ByOperator { by: "start".to_owned() } };
+        self.start_all_because(core, &reason, automatic, force, out);
+    }
+
+    /// The same; `reason` is for those that are being ended, and come back afterwards.
+    pub fn start_all_because(
+        &mut self,
+        core: &Core,
+        reason: &Reason,
+        automatic: bool,
+        force: bool,
+        out: &mut Vec<Action>,
+    ) {
         if !core.takes_part() {
             return;
         }
@@ -139,9 +157,7 @@ impl Service {
                 Phase::Waiting if force || !automatic => instance.request_start(core, automatic, out),
                 // It is being ended: it comes back afterwards.
                 Phase::Alive(alive) if matches!(alive.then, Some(Then::Off(_))) => {
-                    let reason =
-                        if automatic { Reason::HalfOpen } else { Reason::ByOperator { by: "start".to_owned() } };
-                    alive.then = Some(Then::Restart { reason, automatic });
+                    alive.then = Some(Then::Restart { reason: reason.clone(), automatic });
                 }
                 Phase::Waiting | Phase::Alive(_) => {}
             }
@@ -233,6 +249,7 @@ impl Service {
                         instance.lives.clear();
                         let _ = core.breaker(BreakerEvent::HealthyFor, now.steady, out);
                     }
+                    Stage::Unhealthy => health::grace_over(core, alive, now.steady, out),
                     _ => {}
                 },
                 _ => {}
@@ -263,6 +280,7 @@ impl Service {
             launched_at: now.wall,
             early_ready: false,
             then: None,
+            illness: None,
         }));
         out.push(Action::Launch(Launch {
             process,
@@ -334,50 +352,25 @@ impl Service {
         let after = now.steady.since(alive.launched);
         let process = alive.process;
         out.push(Action::Emit(Fact::AgentReady { agent: core.spec.name.clone(), instance: number, after }));
-        let watched = spec.health.as_ref().map(|health| &health.probe);
-        if matches!(watched, Some(Probe::Http(_) | Probe::Tcp(_) | Probe::Exec(_) | Probe::Bus)) {
+        if spec.health.as_ref().is_some_and(|health| health.probe.is_asked()) {
             out.push(Action::WatchHealth { process });
         }
+        self.settle_if_all_run(out);
+    }
+
+    fn settle_if_all_run(&mut self, out: &mut Vec<Action>) {
         if !self.settled && self.instances.iter().all(|instance| instance.status() == Status::Running) {
             self.settled = true;
             out.push(Action::BootSettled { ready: true });
         }
     }
 
-    fn unhealthy(&mut self, core: &mut Core, process: ProcessKey, reason: Reason, out: &mut Vec<Action>) {
-        let Some(index) = self.find(process) else { return };
-        let instance = &mut self.instances[index];
-        let number = instance.number;
-        let Some(alive) = instance.alive_mut() else { return };
-        if alive.then.is_some() || matches!(alive.stage, Stage::Launching | Stage::Unhealthy) {
-            return; // Said twice, too late or of a process that does not run yet.
-        }
-        let changed = Fact::HealthChanged {
-            agent: core.spec.name.clone(),
-            instance: number,
-            healthy: false,
-            reason: Some(reason.clone()),
-        };
-        out.push(Action::Emit(changed));
-        if service_spec(core).restart == RestartPolicy::Never {
-            alive.stage = Stage::Unhealthy;
-            self.settle(out);
-        } else {
+    /// Whatever its policy is, it may not use so much; what follows its end is the policy's.
+    fn over_limit(&mut self, core: &Core, process: ProcessKey, reason: Reason, out: &mut Vec<Action>) {
+        let Some(alive) = self.find(process).and_then(|index| self.instances[index].alive_mut()) else { return };
+        if alive.then.is_none() && alive.stage != Stage::Launching {
             end_process(core, alive, out);
-            let exit = Exit::Unresponsive(reason.to_string());
-            alive.then = Some(Then::Fail { exit, reason, unhealthy: true });
-        }
-    }
-
-    fn healthy_again(&mut self, core: &mut Core, process: ProcessKey, now: Clocks, out: &mut Vec<Action>) {
-        let Some(index) = self.find(process) else { return };
-        let number = self.instances[index].number;
-        let Some(alive) = self.instances[index].alive_mut() else { return };
-        if alive.stage == Stage::Unhealthy && alive.then.is_none() {
-            let healthy_for = service_spec(core).healthy_for;
-            alive.stage = Stage::Ready { steady_at: now.steady + healthy_for, steady: false };
-            let agent = core.spec.name.clone();
-            out.push(Action::Emit(Fact::HealthChanged { agent, instance: number, healthy: true, reason: None }));
+            alive.then = Some(Then::Fail { exit: Exit::MemoryLimit, reason, unhealthy: false });
         }
     }
 

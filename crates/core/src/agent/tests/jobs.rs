@@ -132,6 +132,21 @@ fn dead_letters_in_a_row_open_the_breaker_before_the_next_execution_gets_in() {
 }
 
 #[test]
+fn a_trial_comes_before_the_cooldown_is_over_where_the_optimizer_asks_for_it() {
+    let mut bench = Bench::new(job(|_, job| job.retry = backoff(0)));
+    assert_eq!(bench.on(Event::Trial), NOTHING, "nothing is to be tried");
+    for run in [1, 2] {
+        attempt(&mut bench, run, 1, run, Exit::Code(1));
+    }
+    assert_eq!(bench.on(Event::Trial), ["gate half-open", "half-open", "enabled"]);
+    assert_eq!(bench.on(Event::Trial), NOTHING, "one at a time");
+    let again = ["gate disabled_by_failure", "opened for 1800s", "disabled", "failed, dead letter"];
+    assert_eq!(attempt(&mut bench, 3, 1, 3, Exit::Code(1)), again, "a failed trial counts as any");
+    let _ = bench.on(Event::Drain);
+    assert_eq!(bench.on(Event::Trial), NOTHING, "not on its way out");
+}
+
+#[test]
 fn a_success_in_between_starts_the_row_afresh() {
     let mut bench = Bench::new(job(|_, job| job.retry = backoff(0)));
     for serial in [1, 3, 5] {

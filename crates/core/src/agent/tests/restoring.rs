@@ -54,6 +54,25 @@ fn who_was_disabled_stays_so_with_the_reason() {
 }
 
 #[test]
+fn who_was_shed_stays_so_until_memory_is_back_or_a_person_starts_it() {
+    let reason = Reason::MemoryPressure { percent: 93, threshold: 90, used_bytes: 7 };
+    let mut bench = Bench::up(service(|_, _| {}));
+    let before = bench.agent.mark();
+    let _ = bench.on(Event::MemoryIsShort { reason });
+    assert_ne!(bench.agent.mark().switches, before.switches, "it is written at once");
+    let mut next = bench.reborn(5_000);
+    assert_eq!(next.why_closed(), bench.why_closed());
+    assert_eq!(next.boot(), ["gate disabled_by_memory", "settled false", "is disabled_by_memory"]);
+    let back = Event::MemoryIsBack { reason: Reason::MemoryRecovered { percent: 1, threshold: 75 } };
+    assert_eq!(next.on(back), ["gate open", "enabled", "ask for 0", "is queued"]);
+    assert_eq!(next.agent.kept(next.now).shed, None);
+    assert_eq!(bench.reborn(0).command(&Command::Start { force: false }), ["enabled"]);
+    let kept = bench.agent.kept(bench.now);
+    assert_eq!(kept.clone().switched(true, true, "me").shed, None);
+    assert_eq!(kept.switched(false, true, "me").shed, None);
+}
+
+#[test]
 fn who_was_enabled_against_the_registry_stays_so_until_the_registry_says_otherwise() {
     let off = job(|spec, _| spec.enabled = false);
     let mut bench = Bench::new(off.clone());

@@ -208,21 +208,6 @@ fn a_start_after_a_shortage_is_the_same_start_and_does_not_count() {
 }
 
 #[test]
-fn an_unhealthy_service_is_restarted_unless_its_policy_says_never() {
-    let unhealthy = || Event::Unhealthy { process: process(1), reason: Reason::WatchdogExpired };
-    let mut bench = Bench::up(restarts(RestartPolicy::OnFailure));
-    assert_eq!(bench.on(unhealthy()), ["stop 1", "is unhealthy"]);
-    assert_eq!(bench.on(unhealthy()), NOTHING, "twice");
-    assert_eq!(bench.on(Event::HealthyAgain { process: process(1) }), NOTHING, "too late");
-    assert_eq!(bench.exited(1, Exit::Clean), ["group", "is backing_off"]);
-    assert_eq!(bench.on(unhealthy()), NOTHING, "after its end");
-
-    let mut bench = Bench::up(restarts(RestartPolicy::Never));
-    assert_eq!(bench.on(unhealthy()), ["is unhealthy"]);
-    assert_eq!(bench.on(Event::HealthyAgain { process: process(1) }), ["is running"]);
-}
-
-#[test]
 fn each_instance_has_a_life_of_its_own_and_the_worst_status_is_shown() {
     let mut bench = Bench::up(service(|_, service| service.instances = 2));
     assert_eq!(bench.exited(2, Exit::Code(1)), ["group", "is backing_off"]);

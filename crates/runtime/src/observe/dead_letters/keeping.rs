@@ -22,7 +22,7 @@ impl DeadLetters {
         draft.last_health_check = {
             let directory = self.house.directory.borrow();
             let slot = directory.find(draft.agent.as_str()).and_then(|index| directory.get(index));
-            slot.and_then(|slot| slot.last_health_check.as_ref().map(|(at, _)| *at))
+            slot.and_then(|slot| slot.last_health_check.as_ref().map(|check| check.at))
         };
         let id = self.house.dead_letters.borrow_mut().ring.next_id();
         self.submit(Work::Letter { letter: Box::new(draft.into_letter(id)), end }, ctx);

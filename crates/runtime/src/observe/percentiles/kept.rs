@@ -1,28 +1,30 @@
-//! How figures go to disk and come back: digests by the minute, automatic restarts by the minute, and the one switch of
-//! the whole fleet.
+//! How figures go to disk and come back: digests by minutes, hours and days, automatic restarts by the minute, and the one
+//! switch of the whole fleet.
 //!
 //! All of them are rows of one table, by name and slot:
 //!
 //! | name | slot | data |
 //! |---|---|---|
-//! | `waiting` | `minute` | a digest of waiting times |
-//! | `request:AGENT` | `minute` | a digest of that agent's answers |
+//! | `duration:AGENT` | `minute`, `hour`, `day` | a digest of how long its successful executions took |
+//! | `request:AGENT` | the same | a digest of that agent's answers |
+//! | `waiting` | the same | a digest of waiting times |
 //! | `restarts` | `restarts` | when in this minute automatic restarts were: milliseconds, 32 bits each |
 //! | `paused` | `switch` | who paused the triggers |
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
-use werkpilot_core::ids::AgentName;
-use werkpilot_core::percentiles::DigestRing;
-use werkpilot_core::time::{Clocks, Timestamp};
-use werkpilot_store::Change;
+use werkpilot_core::ids::{AgentIndex, AgentName};
+use werkpilot_core::percentiles::{Slot, SlotRow};
+use werkpilot_core::time::Timestamp;
 use werkpilot_store::row::figures::DigestRow;
+use werkpilot_store::{Change, Reader, StoreError};
 
-/// The slots of digests.
-const MINUTE: &str = "minute";
 /// The name of the digest of waiting times.
 const WAITING: &str = "waiting";
+/// Before the name of the agent whose executions they are.
+const DURATION: &str = "duration:";
 /// Before the name of the agent that answers.
 const REQUEST: &str = "request:";
 /// Name and slot of automatic restarts.
@@ -36,52 +38,145 @@ const RESTARTS_A_MINUTE: usize = 10_000;
 
 const MINUTE_MS: i64 = 60_000;
 
-/// The digests of waiting times and of requests, by agent.
-pub fn rings(rows: &[DigestRow], now: Clocks) -> (DigestRing, BTreeMap<AgentName, DigestRing>) {
-    let (mut waiting, mut requests) = (DigestRing::minutes(), BTreeMap::new());
-    for row in rows.iter().filter(|row| row.slot == MINUTE) {
-        let agent = row.name.strip_prefix(REQUEST).and_then(|agent| AgentName::new(agent).ok());
-        let ring = match agent {
-            Some(agent) => requests.entry(agent).or_insert_with(DigestRing::minutes),
-            None if row.name == WAITING => &mut waiting,
-            None => continue,
-        };
-        if !ring.restore(now.wall.since(row.slot_at), &row.data, now.steady) {
-            log::warn!("failed to read a minute of {}, which is left out", row.name);
+/// What there are digests of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Figure<A> {
+    /// Waiting times of all executions.
+    Waiting,
+    /// How long an agent's successful executions took.
+    Duration(A),
+    /// Latencies of an agent's answers on the bus.
+    Request(A),
+}
+
+/// By index, as long as the orchestrator runs.
+pub type LiveFigure = Figure<AgentIndex>;
+/// By name, as rows have it.
+pub type NamedFigure = Figure<AgentName>;
+
+impl<A> Figure<A> {
+    /// The agent, if it is one's.
+    pub fn agent(&self) -> Option<&A> {
+        match self {
+            Self::Waiting => None,
+            Self::Duration(agent) | Self::Request(agent) => Some(agent),
         }
     }
-    (waiting, requests)
+
+    /// The same of whom `of` names.
+    pub fn try_map<B>(&self, of: impl FnOnce(&A) -> Option<B>) -> Option<Figure<B>> {
+        match self {
+            Self::Waiting => Some(Figure::Waiting),
+            Self::Duration(agent) => of(agent).map(Figure::Duration),
+            Self::Request(agent) => of(agent).map(Figure::Request),
+        }
+    }
 }
 
-/// A ring that knows as which row its newest slot is written: the same one all its time, whatever the wall clock does.
-#[derive(Debug)]
-pub struct KeptRing {
-    /// The ring.
-    pub ring: DigestRing,
-    /// Number of its newest slot, and when that began on the wall clock.
-    written: Option<(i64, Timestamp)>,
-}
-
-impl KeptRing {
-    /// A ring of which nothing is written, but for what was restored.
-    pub const fn new(ring: DigestRing) -> Self {
-        Self { ring, written: None }
+impl NamedFigure {
+    /// The figure of this name; `None`: there can't be one.
+    pub fn parse(name: &str) -> Option<Self> {
+        let agent = |name: &str| AgentName::new(name).ok();
+        match (name.strip_prefix(DURATION), name.strip_prefix(REQUEST)) {
+            (Some(name), _) => agent(name).map(Self::Duration),
+            (_, Some(name)) => agent(name).map(Self::Request),
+            _ => (name == WAITING).then_some(Self::Waiting),
+        }
     }
 
-    /// The row of its newest slot, of waiting times or of this agent's answers; none if all of it was restored.
-    pub fn row(&mut self, agent: Option<&AgentName>, now: Clocks) -> Option<Change> {
-        let (number, age, data) = self.ring.newest(now.steady)?;
-        let slot_at = match self.written {
-            Some((same, slot_at)) if same == number => slot_at,
-            _ => {
-                let millis = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-                Timestamp::from_millis(now.wall.as_millis().saturating_sub(millis))
+    /// A row of it, as the store keeps it.
+    pub fn keep(&self, row: SlotRow) -> Change {
+        let SlotRow { slot, at, data } = row;
+        let (name, slot) = (self.to_string(), slot.as_str().to_owned());
+        Change::PutDigest(Box::new(DigestRow { name, slot, slot_at: at, data: data.into_vec() }))
+    }
+}
+
+impl fmt::Display for NamedFigure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waiting => f.write_str(WAITING),
+            Self::Duration(agent) => write!(f, "{DURATION}{agent}"),
+            Self::Request(agent) => write!(f, "{REQUEST}{agent}"),
+        }
+    }
+}
+
+/// A row of minutes, hours or days; `None`: it is another one, or can't be read.
+pub fn slot_row(row: &DigestRow) -> Option<SlotRow> {
+    let slot = Slot::parse(&row.slot)?;
+    let read = SlotRow { slot, at: row.slot_at, data: row.data.clone().into_boxed_slice() };
+    if read.digest().is_none() {
+        log::warn!("failed to read a {} of {}, which is left out", row.slot, row.name);
+        return None;
+    }
+    Some(read)
+}
+
+/// What a start reads of the digests: not the whole history of them.
+#[derive(Debug, Default)]
+pub struct KeptDigests {
+    /// The newest row of each name and slot; of restarts all.
+    pub newest: Vec<DigestRow>,
+    /// Minutes of the last hour, of waiting times and answers.
+    pub last_hour: Vec<DigestRow>,
+}
+
+impl KeptDigests {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// [`StoreError`]: they can't be read, or are not what was written.
+    pub fn read(reader: &Reader, now: Timestamp) -> Result<Self, StoreError> {
+        let mut newest = reader.newest_digests()?;
+        newest.retain(|row| row.slot != RESTARTS);
+        let (minute, end) = (Slot::Minute.as_str(), Timestamp::from_millis(i64::MAX));
+        let hour = before(now, Duration::from_hours(1));
+        let recent = newest.iter().filter(|row| row.slot == minute && row.slot_at.as_millis() >= hour.as_millis());
+        let mut last_hour = Vec::new();
+        for row in recent.filter(|row| !row.name.starts_with(DURATION)) {
+            last_hour.extend(reader.digests(&row.name, minute, hour, end)?);
+        }
+        newest.extend(reader.digests(RESTARTS, RESTARTS, Timestamp::from_millis(i64::MIN), end)?);
+        Ok(Self { newest, last_hour })
+    }
+
+    /// The rows by figure: the newest of each slot, and the minutes of the last hour.
+    pub fn by_figure(&self) -> HashMap<String, (Vec<SlotRow>, Vec<SlotRow>)> {
+        let mut figures: HashMap<String, (Vec<SlotRow>, Vec<SlotRow>)> = HashMap::new();
+        for row in &self.newest {
+            if let Some(read) = slot_row(row) {
+                figures.entry(row.name.clone()).or_default().0.push(read);
             }
-        };
-        self.written = Some((number, slot_at));
-        let name = agent.map_or_else(|| WAITING.to_owned(), |agent| format!("{REQUEST}{agent}"));
-        Some(Change::PutDigest(Box::new(DigestRow { name, slot: MINUTE.to_owned(), slot_at, data })))
+        }
+        for row in &self.last_hour {
+            if let Some(read) = slot_row(row) {
+                figures.entry(row.name.clone()).or_default().1.push(read);
+            }
+        }
+        figures
     }
+}
+
+fn before(now: Timestamp, span: Duration) -> Timestamp {
+    let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(now.as_millis().saturating_sub(millis))
+}
+
+/// Forgets of a figure what is older than its slots are kept.
+pub fn forget(name: &str, now: Timestamp) -> Vec<Change> {
+    let of_slot = |slot: Slot| Change::DropDigests {
+        name: name.to_owned(),
+        slot: slot.as_str().to_owned(),
+        before: before(now, slot.kept_for()),
+    };
+    if NamedFigure::parse(name).is_some() { Slot::ALL.into_iter().map(of_slot).collect() } else { Vec::new() }
+}
+
+/// Forgets the restarts that the global breaker does not look at any more.
+pub fn forget_restarts(window: Duration, now: Timestamp) -> Change {
+    let span = window.max(Duration::from_hours(1)) + Duration::from_mins(1);
+    Change::DropDigests { name: RESTARTS.to_owned(), slot: RESTARTS.to_owned(), before: before(now, span) }
 }
 
 /// How long ago automatic restarts were. One that seems to come is one of now: the clock was set back.
@@ -134,6 +229,11 @@ impl RestartLog {
         finished
     }
 
+    /// Whether the row of this minute is to be written.
+    pub const fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
     /// The row of this minute, if it is not written yet.
     pub fn row(&mut self) -> Option<Change> {
         let data = self.offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect();
@@ -141,19 +241,6 @@ impl RestartLog {
         let (name, slot) = (RESTARTS.to_owned(), RESTARTS.to_owned());
         std::mem::take(&mut self.dirty).then(|| Change::PutDigest(Box::new(DigestRow { name, slot, slot_at, data })))
     }
-}
-
-/// Forgets what no question can be about any more: an hour of digests, and the restarts of the global breaker's window.
-pub fn forget(restart_window: Duration, now: Timestamp) -> [Change; 2] {
-    let (hour, minute) = (Duration::from_hours(1), Duration::from_mins(1));
-    let before = |span: Duration| {
-        let millis = i64::try_from((span + minute).as_millis()).unwrap_or(i64::MAX);
-        Timestamp::from_millis(now.as_millis().saturating_sub(millis))
-    };
-    [
-        Change::DropDigests { slot: MINUTE.to_owned(), before: before(hour) },
-        Change::DropDigests { slot: RESTARTS.to_owned(), before: before(hour.max(restart_window)) },
-    ]
 }
 
 /// Who paused the triggers, and since when, if they are paused.
@@ -164,11 +251,11 @@ pub fn paused(rows: &[DigestRow]) -> Option<(String, Timestamp)> {
 
 /// What to write when the triggers are paused or resumed.
 pub fn pause(paused: bool, by: &str, now: Timestamp) -> Vec<Change> {
-    let slot = SWITCH.to_owned();
-    // It is the only switch.
-    let mut changes = vec![Change::DropDigests { slot: slot.clone(), before: Timestamp::from_millis(i64::MAX) }];
+    let (name, slot) = (PAUSED.to_owned(), SWITCH.to_owned());
+    let before = Timestamp::from_millis(i64::MAX);
+    let mut changes = vec![Change::DropDigests { name: name.clone(), slot: slot.clone(), before }];
     if paused {
-        let (name, data) = (PAUSED.to_owned(), by.as_bytes().to_vec());
+        let data = by.as_bytes().to_vec();
         changes.push(Change::PutDigest(Box::new(DigestRow { name, slot, slot_at: now, data })));
     }
     changes
@@ -176,6 +263,8 @@ pub fn pause(paused: bool, by: &str, now: Timestamp) -> Vec<Change> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     /// The rows as the store would hold them after these changes.
@@ -186,8 +275,9 @@ mod tests {
                 Change::PutDigest(row) => {
                     rows.insert((row.name.clone(), row.slot.clone(), row.slot_at.as_millis()), *row);
                 }
-                Change::DropDigests { slot, before } => {
-                    rows.retain(|_, row| row.slot != slot || row.slot_at.as_millis() >= before.as_millis());
+                Change::DropDigests { name, slot, before } => {
+                    let goes = |row: &DigestRow| row.name == name && row.slot == slot && row.slot_at < before;
+                    rows.retain(|_, row| !goes(row));
                 }
                 other => panic!("{other:?}"),
             }
@@ -225,29 +315,34 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_comes_back_with_the_same_figures_and_is_forgotten_after_an_hour() {
-        let now = |secs| Clocks {
-            steady: werkpilot_core::time::Moment::from_secs(secs),
-            wall: Timestamp::from_secs(1_000_000 + i64::try_from(secs).unwrap()),
-        };
-        let mut ring = DigestRing::minutes();
-        for value in 0..1_000 {
-            ring.push(f64::from(value), now(90).steady);
+    fn names_of_figures_are_read_as_they_are_written() {
+        let agent = AgentName::new("agent-sales").unwrap();
+        for (figure, name) in [
+            (NamedFigure::Waiting, "waiting"),
+            (NamedFigure::Duration(agent.clone()), "duration:agent-sales"),
+            (NamedFigure::Request(agent), "request:agent-sales"),
+        ] {
+            assert_eq!(figure.to_string(), name);
+            assert_eq!(NamedFigure::parse(name), Some(figure));
         }
-        let mut ring = KeptRing::new(ring);
-        // The wall clock is set in between.
-        let set = Clocks { wall: now(500).wall, ..now(96) };
-        let rows = stored([ring.row(None, now(95)), ring.row(None, set)].into_iter().flatten());
-        assert_eq!((rows.len(), rows[0].slot_at), (1, now(60).wall));
-        let hour = Duration::from_hours(1);
-        let before = ring.ring.merged(hour, now(95).steady);
-        // The next orchestrator: its steady clock begins anew.
-        let later =
-            |wall: i64| Clocks { steady: werkpilot_core::time::Moment::from_secs(1), wall: Timestamp::from_secs(wall) };
-        let start = later(1_000_100);
-        let (restored, _) = rings(&rows, start);
-        assert_eq!(restored.merged(hour, start.steady), before);
-        let too_late = later(1_000_000 + 3_700);
-        assert_eq!(rings(&rows, too_late).0.merged(hour, too_late.steady).count, 0);
+        for name in ["", "restarts", "paused", "duration:", "request:No Such", "waiting:a", "duration"] {
+            assert_eq!(NamedFigure::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_digests_are_forgotten_by_age() {
+        let now = Timestamp::from_secs(10_000_000);
+        let dropped = |name: &str| -> Vec<(String, u64)> {
+            let gone = forget(name, now).into_iter().map(|change| match change {
+                Change::DropDigests { slot, before, .. } => (slot, now.since(before).as_secs() / 3_600),
+                other => panic!("{other:?}"),
+            });
+            gone.collect()
+        };
+        let hours = [("minute", 24), ("hour", 24 * 30), ("day", 24 * 90)].map(|(slot, hours)| (slot.to_owned(), hours));
+        assert_eq!(dropped("duration:a"), hours);
+        assert_eq!(dropped("waiting"), hours);
+        assert_eq!(dropped("paused"), []);
     }
 }
