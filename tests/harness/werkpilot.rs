@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 
 use serde_json::{Value, json};
+use werkpilot_store::Reader;
 
 use crate::http::{self, Answer};
 use crate::processes::{self, Signal};
@@ -71,6 +72,12 @@ impl Werkpilot {
     /// The folder of the test.
     pub fn dir(&self) -> &Path {
         self.setup.dir()
+    }
+
+    /// What it keeps, as another process reads it.
+    #[track_caller]
+    pub fn on_disk(&self) -> Reader {
+        Reader::open(&self.dir().join("state")).expect("the state can be read")
     }
 
     /// A file beside the registry: agents run there.

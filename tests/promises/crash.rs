@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use werkpilot_core::event::End;
-use werkpilot_store::Reader;
 use werkpilot_store::reader::{HistoryFilter, LetterFilter};
 use werkpilot_store::row::execution::{ExecutionRow, ExecutionState};
 use werkpilot_store::row::letter::{LetterRow, LetterState};
@@ -28,7 +27,7 @@ struct State {
 }
 
 fn state(fleet: &Werkpilot) -> State {
-    let reader = Reader::open(&fleet.dir().join("state")).expect("the state can be read");
+    let reader = fleet.on_disk();
     let history = reader.history(&HistoryFilter { limit: 1_000, ..Default::default() }).expect("its history");
     let letters = reader.letters(&LetterFilter { limit: 1_000, ..Default::default() }).expect("its dead letters");
     let open = reader.live().expect("live ones").len() + reader.triggers().expect("promised ones").len();

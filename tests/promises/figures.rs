@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 use werkpilot_core::percentiles::{Slot, SlotRow};
 use werkpilot_core::time::Timestamp;
-use werkpilot_store::Reader;
 use werkpilot_tests::peer::text;
 use werkpilot_tests::{Werkpilot, wait_until};
 
@@ -36,7 +35,7 @@ fn count(figures: &Value) -> u64 {
 
 /// The same of what is on disk, in minutes.
 fn kept(fleet: &Werkpilot, name: &str) -> u64 {
-    let reader = Reader::open(&fleet.dir().join("state")).expect("the state can be read");
+    let reader = fleet.on_disk();
     let (since, until) = (Timestamp::from_millis(0), Timestamp::from_millis(i64::MAX));
     let rows = reader.digests(name, Slot::Minute.as_str(), since, until).expect("rows");
     let digests = rows.into_iter().map(|row| {
@@ -47,7 +46,7 @@ fn kept(fleet: &Werkpilot, name: &str) -> u64 {
 }
 
 fn kept_score(fleet: &Werkpilot, agent: &str) -> Option<f64> {
-    let reader = Reader::open(&fleet.dir().join("state")).expect("the state can be read");
+    let reader = fleet.on_disk();
     reader.scores(0).expect("scores").into_iter().find(|row| row.agent.as_str() == agent)?.score
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use werkpilot_core::ids::AgentName;
 use werkpilot_core::time::Timestamp;
-use werkpilot_store::Reader;
 use werkpilot_store::row::agent::AgentState;
 use werkpilot_tests::{Setup, Werkpilot, processes, wait_for, wait_until};
 
@@ -20,12 +19,8 @@ fn service(name: &str) -> String {
     )
 }
 
-fn on_disk(fleet: &Werkpilot) -> Reader {
-    Reader::open(&fleet.dir().join("state")).expect("the state can be read")
-}
-
 fn kept(fleet: &Werkpilot, agent: &str) -> Option<AgentState> {
-    let states = on_disk(fleet).agents().expect("the states of agents");
+    let states = fleet.on_disk().agents().expect("the states of agents");
     states.into_iter().find(|state| state.agent.as_str() == agent)
 }
 
@@ -33,7 +28,7 @@ fn kept(fleet: &Werkpilot, agent: &str) -> Option<AgentState> {
 fn wait_for_samples(fleet: &Werkpilot, agent: &str, count: u64) {
     let wanted = AgentName::new(agent).unwrap();
     wait_until("the samples on disk", || {
-        let samples = on_disk(fleet).samples().expect("samples");
+        let samples = fleet.on_disk().samples().expect("samples");
         samples.iter().any(|samples| samples.agent == wanted && samples.count == count)
             && kept(fleet, agent).is_some_and(|state| state.successes == count)
     });
@@ -133,7 +128,7 @@ fn the_global_breaker_counts_restarts_from_before_a_crash() {
     }
     let restarts = |fleet: &Werkpilot| {
         let (begin, end) = (Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
-        let rows = on_disk(fleet).digests("restarts", "restarts", begin, end).expect("rows");
+        let rows = fleet.on_disk().digests("restarts", "restarts", begin, end).expect("rows");
         rows.iter().map(|row| row.data.len() / 4).sum::<usize>()
     };
     wait_until("both on disk", || restarts(&fleet) == 2);

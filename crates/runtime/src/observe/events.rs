@@ -24,6 +24,7 @@ use crate::bus::link::{AgentChanged, FleetChanged, Observed};
 use crate::house::House;
 use crate::observe::dead_letters::ReplayEnded;
 use crate::observe::notifications::Happened;
+use crate::state::Begun;
 use crate::state::facts::row_of;
 use crate::supervision::ExitNotice;
 use crate::view::LastRun;
@@ -69,8 +70,8 @@ pub struct EventBook {
     last_run: HashMap<AgentName, LastRun>,
     counts: BTreeMap<&'static str, u64>,
     seq: u64,
-    /// The number of the first fact since the start.
-    begun: u64,
+    /// This life.
+    begun: Option<Begun>,
 }
 
 impl EventBook {
@@ -79,7 +80,8 @@ impl EventBook {
     pub fn restored(past: Vec<EventRow>, newest: u64, last_ends: Vec<ExecutionRow>) -> Self {
         let last_run = last_ends.into_iter().filter_map(|row| Some((row.agent.clone(), LastRun::kept(&row)?)));
         let seq = past.last().map_or(newest, |row| row.seq.max(newest));
-        Self { past: past.into(), last_run: last_run.collect(), seq, begun: seq + 1, ..Self::default() }
+        let begun = Some(Begun { event: seq + 1, at: crate::clock::Clock::wall() });
+        Self { past: past.into(), last_run: last_run.collect(), seq, begun, ..Self::default() }
     }
 
     /// What is remembered of the time before the start, oldest first.
@@ -103,8 +105,8 @@ impl EventBook {
         self.seq
     }
 
-    /// The number of the first fact since the start.
-    pub fn begun(&self) -> u64 {
+    /// This life of the orchestrator; nothing for a book that was not made for one.
+    pub fn begun(&self) -> Option<Begun> {
         self.begun
     }
 

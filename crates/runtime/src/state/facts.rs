@@ -111,10 +111,19 @@ pub struct FactPage {
     /// From this number on, all facts are there; where `after` is less than the one before it, facts are gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<u64>,
-    /// The number of the first fact since the orchestrator's start. Numbers that were told before, and are not less, may
-    /// have been given anew after a crash.
+    /// The orchestrator's life, if one answered. Where it is another one than before, numbers that were told before, and are
+    /// not less than its first one, were given anew after a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub begun: Option<u64>,
+    pub begun: Option<Begun>,
+}
+
+/// A life of the orchestrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// The number of its first fact.
+    pub event: u64,
+    /// Its start: two lives may begin with the same number.
+    pub at: Timestamp,
 }
 
 /// A list as one value of a query.

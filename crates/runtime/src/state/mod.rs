@@ -18,7 +18,7 @@ pub mod triggers;
 
 pub use cut_off::{CutOff, settle};
 pub use executions::Executions;
-pub use facts::{FactPage, FactQuery, Told, kept_facts};
+pub use facts::{Begun, FactPage, FactQuery, Told, kept_facts};
 pub use history::{ExecutionView, HistoryPage, HistoryQuery, QueryError, kept_history};
 pub use ledger::{Ledger, ReadError};
 pub use restored::Restored;

@@ -9,7 +9,7 @@ use werkpilot_store::Reader;
 use werkpilot_store::reader::{EventFilter, HistoryFilter};
 use werkpilot_store::row::event::EventRow;
 
-use super::facts::{FactPage, FactQuery, Remembered, join, missing, row_of};
+use super::facts::{Begun, FactPage, FactQuery, Remembered, join, missing, row_of};
 use super::history::{ExecutionView, HistoryPage, kept_history};
 use super::{Ledger, ReadError};
 use crate::handle::{ANSWER, ControlError, Handle};
@@ -22,7 +22,7 @@ struct Snapshot {
     last: Vec<Recorded>,
     from: u64,
     newest: u64,
-    begun: u64,
+    begun: Option<Begun>,
 }
 
 impl Snapshot {
@@ -67,7 +67,7 @@ impl Handle {
                 })
             }
         };
-        Ok(FactPage { oldest: Some(oldest), begun: Some(begun), ..join(&filter, memory, disk) })
+        Ok(FactPage { oldest: Some(oldest), begun, ..join(&filter, memory, disk) })
     }
 
     /// A page of the facts that come after `query.after`; while there is none, waits for one up to `patience`.

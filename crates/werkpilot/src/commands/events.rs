@@ -7,7 +7,7 @@ use std::time::Duration;
 use werkpilot_core::event::TopicPattern;
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::time::Timestamp;
-use werkpilot_runtime::state::{FactPage, FactQuery, Told, kept_facts};
+use werkpilot_runtime::state::{Begun, FactPage, FactQuery, Told, kept_facts};
 
 use super::Context;
 use super::history::pairs;
@@ -132,8 +132,8 @@ fn tell_gap(after: Option<u64>, page: &FactPage) {
 /// Where a follower is.
 struct Follower {
     query: FactQuery,
-    /// The first number since the start of the orchestrator that was asked last.
-    begun: Option<u64>,
+    /// The life of the orchestrator that answered last.
+    begun: Option<Begun>,
     out: Output,
 }
 
@@ -190,8 +190,9 @@ impl Follower {
         self.begun = page.begun.or(before);
         if let (Some(before), Some(begun)) = (before, page.begun)
             && before != begun
-            && after >= begun
+            && after >= begun.event
         {
+            let begun = begun.event;
             say(&format!(
                 "the orchestrator ended before events {begun} to {after} were on disk; their numbers are given anew"
             ));
@@ -239,7 +240,9 @@ mod tests {
 
     use super::*;
 
-    fn page(newest: u64, oldest: u64, begun: u64) -> FactPage {
+    /// Of a life that begins with this number at that second.
+    fn page(newest: u64, oldest: u64, (event, at): (u64, i64)) -> FactPage {
+        let begun = json!({ "event": event, "at": Timestamp::from_secs(at) });
         let page = json!({ "events": [], "newest": newest, "next": null, "oldest": oldest, "begun": begun });
         serde_json::from_value(page).unwrap()
     }
@@ -247,17 +250,20 @@ mod tests {
     #[test]
     fn a_follower_goes_on_from_where_it_was_and_notices_numbers_that_are_given_anew() {
         let query = FactQuery { after: Some(105), ..FactQuery::default() };
-        let mut follower = Follower { query, begun: Some(40), out: Output::in_a_pipe() };
+        let begun = Some(Begun { event: 40, at: Timestamp::from_secs(1) });
+        let mut follower = Follower { query, begun, out: Output::in_a_pipe() };
         let mut after = |page: &FactPage| {
             follower.take(page).unwrap();
             follower.query.after.unwrap()
         };
-        assert_eq!(after(&page(107, 1, 40)), 107);
-        assert_eq!(after(&page(130, 1, 108)), 130, "a restart that lost nothing");
-        assert_eq!(after(&page(140, 1, 126)), 125, "126 to 130 had not been on disk");
-        assert_eq!(after(&page(140, 1, 126)), 140);
-        assert_eq!(after(&page(9, 1, 1)), 0, "another state folder");
-        assert_eq!(after(&page(9, 5, 1)), 9, "and a gap is no reason to stop");
+        assert_eq!(after(&page(107, 1, (40, 1))), 107);
+        assert_eq!(after(&page(130, 1, (108, 2))), 130, "a restart that lost nothing");
+        assert_eq!(after(&page(140, 1, (126, 3))), 125, "126 to 130 had not been on disk");
+        assert_eq!(after(&page(140, 1, (126, 3))), 140);
+        assert_eq!(after(&page(140, 1, (126, 4))), 125, "nothing of the last life had been on disk");
+        assert_eq!(after(&page(140, 1, (126, 4))), 140);
+        assert_eq!(after(&page(9, 1, (1, 5))), 0, "another state folder");
+        assert_eq!(after(&page(9, 5, (1, 5))), 9, "and a gap is no reason to stop");
     }
 
     #[test]
