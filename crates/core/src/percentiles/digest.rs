@@ -58,10 +58,19 @@ impl Digest {
         let to = values.partition_point(|value| value.total_cmp(&f32::MAX).is_le());
         let finite = &values[from..to];
         let (Some(least), Some(largest)) = (finite.first(), finite.last()) else { return };
-        let sum = finite.iter().copied().map(f64::from).sum();
-        let centroids = finite.iter().map(|mean| Centroid { mean: *mean, weight: 1 }).collect();
-        self.take(&Self { centroids, count: finite.len() as u64, sum, least: *least, largest: *largest });
-        self.compress();
+        let sum: f64 = finite.iter().copied().map(f64::from).sum();
+        let room = MOST_CENTROIDS.saturating_sub(self.centroids.len());
+        if finite.len() <= room {
+            let centroids = finite.iter().map(|mean| Centroid { mean: *mean, weight: 1 }).collect();
+            let units = Self { centroids, count: finite.len() as u64, sum, least: *least, largest: *largest };
+            return self.merge(&units);
+        }
+        // Both are sorted: the crate goes through them side by side.
+        let merged = self.with_at_most(MOST_CENTROIDS).merge_sorted(finite.iter().copied().map(f64::from).collect());
+        self.take_bounds(self.is_empty(), *least, *largest);
+        self.count += finite.len() as u64;
+        self.sum += sum;
+        self.adopt(&merged);
     }
 
     /// Takes in what another one has seen.
@@ -85,26 +94,33 @@ impl Digest {
         if other.is_empty() {
             return;
         }
-        let first = self.is_empty();
-        self.least = if first { other.least } else { self.least.min(other.least) };
-        self.largest = if first { other.largest } else { self.largest.max(other.largest) };
+        self.take_bounds(self.is_empty(), other.least, other.largest);
         self.centroids.extend_from_slice(&other.centroids);
         self.count += other.count;
         self.sum += other.sum;
     }
 
+    fn take_bounds(&mut self, first: bool, least: f32, largest: f32) {
+        self.least = if first { least } else { self.least.min(least) };
+        self.largest = if first { largest } else { self.largest.max(largest) };
+    }
+
     /// In order, and with no more centroids than are kept.
+    fn compress(&mut self) {
+        if self.centroids.len() <= MOST_CENTROIDS {
+            return self.centroids.sort_by(|a, b| a.mean.total_cmp(&b.mean));
+        }
+        self.adopt(&self.with_at_most(MOST_CENTROIDS));
+    }
+
+    /// Takes over what the crate made of its centroids.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "means of 32-bit floats; sums of whole weights"
     )]
-    fn compress(&mut self) {
-        if self.centroids.len() <= MOST_CENTROIDS {
-            return self.centroids.sort_by(|a, b| a.mean.total_cmp(&b.mean));
-        }
-        let compressed = self.with_at_most(MOST_CENTROIDS);
-        let centroids = compressed.centroids().iter();
+    fn adopt(&mut self, made: &TDigest) {
+        let centroids = made.centroids().iter();
         self.centroids =
             centroids.map(|c| Centroid { mean: c.mean() as f32, weight: c.weight().round() as u32 }).collect();
     }
@@ -112,6 +128,9 @@ impl Digest {
     /// As the crate has it.
     fn with_at_most(&self, size: usize) -> TDigest {
         let centroids = self.centroids.iter().map(|c| tdigest::Centroid::new(c.mean.into(), c.weight.into())).collect();
+        if self.is_empty() {
+            return TDigest::new_with_size(size);
+        }
         let (max, min) = (Some(self.largest.into()), Some(self.least.into()));
         TDigest::new(centroids, self.sum, self.count as f64, max, min, size)
     }
