@@ -1,6 +1,7 @@
 //! What leaves the arbiter: the one way in for the web server, the CLI and embedding programs.
 
 mod dead_letters;
+mod logs;
 mod memory;
 mod notifications;
 mod optimizer;
@@ -20,7 +21,6 @@ use werkpilot_core::score::Score;
 use werkpilot_core::settings::Settings;
 use werkpilot_core::simulate::SimulateError;
 use werkpilot_core::trigger::Trigger;
-use werkpilot_process::logs;
 use werkpilot_store::StoreError;
 
 use crate::agents::agent::{AgentActor, Order, Switch, SwitchError};
@@ -40,6 +40,7 @@ use crate::view::{
 };
 use crate::work::queue::{Admit, Tell};
 
+pub use logs::LogQuery;
 pub use optimizer::{ReportPage, kept_reports};
 
 /// How long an actor may take to answer. With ten thousand agents the largest view takes tens of milliseconds; more
@@ -180,17 +181,6 @@ pub struct RunRequest {
     pub force: bool,
     /// Who asks.
     pub by: String,
-}
-
-/// Which lines of an agent's log are wanted.
-#[derive(Clone, Debug)]
-pub struct LogQuery {
-    /// Whose.
-    pub agent: String,
-    /// Of this execution only.
-    pub run: Option<RunId>,
-    /// How many of the last lines.
-    pub lines: usize,
 }
 
 /// The orchestrator, seen from outside its arbiter. Cheap to clone, usable from any thread.
@@ -441,30 +431,6 @@ impl Handle {
         self.posts.shutdown.tell(SetStopServers(stop));
     }
 
-    /// The last lines of an agent's log, oldest first, and the position after them.
-    pub async fn log_tail(&self, query: LogQuery) -> Result<(Vec<logs::LogLine>, logs::LogPosition), ControlError> {
-        let agent = self.known(&query.agent).await?;
-        let (dir, name) = (self.logs_dir.clone(), agent.clone());
-        // What is written between the two reads is told twice rather than not at all.
-        let read = move || {
-            let position = logs::end_position(&dir, &name)?;
-            Ok((logs::read_tail(&dir, &name, query.run.as_ref(), query.lines)?, position))
-        };
-        blocking(agent, read).await
-    }
-
-    /// The lines after a position, and the next one.
-    pub async fn log_from(
-        &self,
-        agent: &str,
-        run: Option<RunId>,
-        position: logs::LogPosition,
-    ) -> Result<(Vec<logs::LogLine>, logs::LogPosition), ControlError> {
-        let agent = self.known(agent).await?;
-        let (dir, name) = (self.logs_dir.clone(), agent.clone());
-        blocking(agent, move || logs::read_from(&dir, &name, position, run.as_ref())).await
-    }
-
     /// Ends an agent's actor by a panic: a drill. Its processes go on, its successor takes over.
     pub async fn crash_agent(&self, agent: &str) -> Result<(), ControlError> {
         let (_, addr, _) = self.find(agent).await?;
@@ -520,12 +486,4 @@ impl Handle {
         });
         nearest.await.ok().flatten()
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    agent: AgentName,
-    read: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> Result<T, ControlError> {
-    let result = tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    result.map_err(|source| ControlError::Log { agent, source })
 }
