@@ -14,7 +14,7 @@ use super::{Digest, Summary};
 use crate::time::{Clocks, Moment, Timestamp};
 
 /// A row that changes all the time is written this often. One that changes seldom is written at once: the pauses within
-/// a minute double, from [`FIRST_PAUSE`] on. So what a crash takes is not older than what came before it in that minute.
+/// a minute double, from 10 ms on. So what a crash takes is not older than what came before it in that minute.
 pub const BETWEEN_WRITES: Duration = Duration::from_secs(5);
 
 /// After the first write in a minute.
