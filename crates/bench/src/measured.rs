@@ -6,6 +6,7 @@ pub fn child(arguments: &[String]) {
     match arguments.first().map(String::as_str) {
         Some("executions") => crate::executions::ours(number(1), number(2)),
         Some("durable") => crate::executions::durable(number(1), number(2)),
+        Some("bare_probes") => crate::health::bare_probes(&arguments[1]),
         Some("replay") => crate::replay::ours(number(1)),
         Some("fdatasync") => crate::executions::fdatasync(number(1)),
         Some("tokio") => crate::executions::tokio_loop(number(1), number(2)),
