@@ -130,8 +130,8 @@ fn all_logs_together_stay_under_their_total() {
         let files = std::fs::read_dir(fixture.logs_dir().join("agent")).unwrap().flatten();
         files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
     };
-    harness::wait_for("the total", || total() <= 500_000 + 500_000 / 16 + 100_000);
-    assert!(total() > 300_000);
+    // Who reads the folder while a file is renamed may miss it.
+    harness::wait_for("the total", || (300_000..=500_000 + 500_000 / 16 + 100_000).contains(&total()));
     fixture.finish();
 }
 
