@@ -135,6 +135,7 @@ impl Host {
             null: rustix::io::fcntl_dupfd_cloexec(&null, 3).map_err(io::Error::from)?,
             ignored_signals: sys::ignored_realtime_signals(),
             patterns: Mutex::default(),
+            pruning: Mutex::default(),
         });
         let cores = thread::available_parallelism().map_or(1, usize::from).min(MAX_SPAWNERS);
         let spawners: Vec<Spawner> =

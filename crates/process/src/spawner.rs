@@ -47,6 +47,8 @@ pub(crate) struct Shop {
     pub null: OwnedFd,
     pub ignored_signals: Vec<i32>,
     pub patterns: Mutex<HashMap<String, Regex>>,
+    /// Held while old logs are removed: two at once would each remove what is too much.
+    pub pruning: Mutex<()>,
 }
 
 /// One spawner thread.
@@ -83,6 +85,7 @@ impl Spawner {
             match work {
                 Work::Launch(launch) => self.launch(&launch),
                 Work::Prune(limits) => {
+                    let _one_at_a_time = self.shop.pruning.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Err(error) = logs::prune(&self.shop.logs_dir, &limits, SystemTime::now()) {
                         log::warn!("cannot look through {}: {error}", self.shop.logs_dir.display());
                     }
