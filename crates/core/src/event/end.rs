@@ -27,6 +27,18 @@ pub enum End {
 }
 
 impl End {
+    /// All of them, the good one first.
+    pub const ALL: [Self; 8] = [
+        Self::Succeeded,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Skipped,
+        Self::Refused,
+        Self::Cancelled,
+        Self::Interrupted,
+        Self::Lost,
+    ];
+
     /// The word that the API uses.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -18,18 +18,6 @@ use werkpilot_store::{Json, Reader, StoreError};
 const LIMIT: usize = 50;
 const MAX_LIMIT: usize = 1_000;
 
-/// All ends, by their words.
-const ENDS: [End; 8] = [
-    End::Succeeded,
-    End::Failed,
-    End::TimedOut,
-    End::Skipped,
-    End::Refused,
-    End::Cancelled,
-    End::Interrupted,
-    End::Lost,
-];
-
 /// The words of all kinds of triggers.
 const KINDS: [&str; 7] = ["schedule", "every", "subject", "after", "startup", "manual", "replay"];
 
@@ -99,7 +87,7 @@ impl HistoryQuery {
 }
 
 fn end(word: &str) -> Result<End, QueryError> {
-    ENDS.into_iter().find(|end| end.as_str() == word).ok_or_else(|| QueryError::UnknownEnd(word.to_owned()))
+    End::ALL.into_iter().find(|end| end.as_str() == word).ok_or_else(|| QueryError::UnknownEnd(word.to_owned()))
 }
 
 fn cursor(text: String) -> Result<HistoryCursor, QueryError> {

@@ -4,23 +4,11 @@ use werkpilot_core::event::End;
 
 use super::family::{AGENT, Family, Group, Label, QUANTILE};
 
-/// All ends, the good one first.
-const ENDS: [End; 8] = [
-    End::Succeeded,
-    End::Failed,
-    End::TimedOut,
-    End::Skipped,
-    End::Refused,
-    End::Cancelled,
-    End::Interrupted,
-    End::Lost,
-];
-
-const END_WORDS: [&str; ENDS.len()] = {
-    let mut words = [""; ENDS.len()];
+const END_WORDS: [&str; End::ALL.len()] = {
+    let mut words = [""; End::ALL.len()];
     let mut at = 0;
-    while at < ENDS.len() {
-        words[at] = ENDS[at].as_str();
+    while at < End::ALL.len() {
+        words[at] = End::ALL[at].as_str();
         at += 1;
     }
     words
@@ -64,7 +52,7 @@ pub(super) const EXECUTIONS: Group = Group {
 };
 
 /// What the ends are counted by.
-const END_TOPICS: [&str; ENDS.len()] = [
+const END_TOPICS: [&str; End::ALL.len()] = [
     "execution.succeeded",
     "execution.failed",
     "execution.timed_out",
