@@ -25,6 +25,7 @@ pub mod agents;
 mod alarm;
 pub mod bus;
 pub mod clock;
+mod cloud_event;
 mod directory;
 mod handle;
 pub mod hands;

@@ -15,10 +15,10 @@ use werkpilot_core::exit::Exit;
 use werkpilot_core::ids::{AgentIndex, AgentName};
 use werkpilot_core::time::Moment;
 
-use super::cloud_event;
 use super::executions::Answers;
 use super::fleet::{PublishEvents, StartResident};
 use super::tray::Note;
+use crate::cloud_event;
 use crate::hands::host_key;
 use crate::house::House;
 use crate::observe::percentiles::RecordRequest;
@@ -208,7 +208,7 @@ impl Actor for BusLink {
 impl Handler<Observed> for BusLink {
     type Result = ();
     fn handle(&mut self, Observed(recorded): Observed, ctx: &mut Self::Context) {
-        self.events.push((recorded.event.topic(), cloud_event::json(&recorded, &self.source)));
+        self.events.push((recorded.event.topic(), cloud_event::of_fact(&recorded, &self.source)));
         self.gather(ctx);
     }
 }

@@ -13,7 +13,6 @@ mod actor;
 mod asking;
 mod board;
 mod callers;
-mod cloud_event;
 mod credentials;
 mod desk;
 pub mod executions;

@@ -9,6 +9,8 @@ use werkpilot_core::ids::AgentName;
 use werkpilot_core::notifications::{Content, LeftOut};
 use werkpilot_core::time::Timestamp;
 
+use crate::cloud_event::CloudEvent;
+
 /// The type of a message that has nothing to tell but what was left out.
 const SUMMARY: &str = "system.notifications.summary";
 /// The type of a message that somebody sent to see whether it arrives.
@@ -28,35 +30,10 @@ pub struct Message {
 }
 
 #[derive(Serialize)]
-struct CloudEvent<'a> {
-    specversion: &'static str,
-    id: &'a str,
-    source: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<&'a str>,
-    time: Timestamp,
-    datacontenttype: &'static str,
-    /// The sentence of the log.
-    message: &'a str,
-    #[serde(rename = "werkpilotsuppressed", skip_serializing_if = "is_zero")]
-    suppressed: u64,
-    #[serde(rename = "werkpilotdropped", skip_serializing_if = "is_zero")]
-    dropped: u64,
-    data: Data<'a>,
-}
-
-#[derive(Serialize)]
 #[serde(untagged)]
 enum Data<'a> {
     Event(&'a Event),
     Other(Value),
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if takes a reference")]
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl Message {
@@ -97,21 +74,9 @@ impl Message {
         left_out: LeftOut,
         data: Data<'_>,
     ) -> Self {
-        let event = CloudEvent {
-            specversion: "1.0",
-            id,
-            source: format!("/werkpilot/{}", std::process::id()),
-            kind: topic,
-            subject: agent.as_ref().map(AgentName::as_str),
-            time,
-            datacontenttype: "application/json",
-            message,
-            suppressed: left_out.suppressed,
-            dropped: left_out.dropped,
-            data,
-        };
-        // Numbers and texts: there is nothing that could fail.
-        let body = serde_json::to_vec(&event).unwrap_or_default();
+        let source = format!("/werkpilot/{}", std::process::id());
+        let subject = agent.as_ref().map(AgentName::as_str);
+        let body = CloudEvent::new((id, &source), topic, subject, time, data).told(message, left_out).json();
         Self { delivery, topic, agent, body: body.into() }
     }
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +26,7 @@ use werkpilot_core::notifications::WebhookUrl;
 
 use super::answer::{Answer, Fault, of_status};
 use super::message::Message;
+use crate::clock::Clock;
 
 /// Bytes of an answer's head at most (hyper's least is 8 KiB).
 const MAX_HEAD: usize = 16 * 1024;
@@ -85,7 +86,7 @@ fn unreachable(url: &WebhookUrl, error: &io::Error) -> Fault {
 }
 
 fn request(post: &Post) -> Result<Request<Full<Bytes>>, Fault> {
-    let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
+    let timestamp = (Clock::wall().as_millis() / 1_000).to_string();
     let body = Bytes::copy_from_slice(&post.message.body);
     let mut request = Request::post(post.url.secret_path())
         .header(HOST, post.url.authority())
