@@ -103,15 +103,10 @@ fn run<F: Future<Output = ()>>(
     let system = actix::System::new();
     system.block_on(async {
         let options = Options {
-            loaded,
-            loader: Arc::new(|| Ok(Loaded::default())),
-            state_dir: state.path().to_owned(),
-            runtime_dir: state.path().to_owned(),
             bus: Some(std::net::TcpListener::bind("127.0.0.1:0").expect("a free port")),
             store,
             residents,
-            hands: None,
-            memory: None,
+            ..Options::new(loaded, Arc::new(|| Ok(Loaded::default())), state.path())
         };
         let handle = start(options).expect("the orchestrator starts");
         work(handle.clone()).await;

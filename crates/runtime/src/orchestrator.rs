@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -99,6 +99,23 @@ pub struct Options {
     pub hands: Option<Box<dyn Hands>>,
     /// Replaces what looks at memory, for tests.
     pub memory: Option<Arc<dyn SampleSource>>,
+}
+
+impl Options {
+    /// With real programs, and without bus and store; all in one folder.
+    pub fn new(loaded: Loaded, read_again: Loader, folder: &Path) -> Self {
+        Self {
+            loaded,
+            loader: read_again,
+            state_dir: folder.to_owned(),
+            runtime_dir: folder.to_owned(),
+            store: None,
+            bus: None,
+            residents: Vec::new(),
+            hands: None,
+            memory: None,
+        }
+    }
 }
 
 /// Why an orchestrator could not be started.

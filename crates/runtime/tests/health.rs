@@ -1,5 +1,7 @@
 //! The health monitor with hands that only write down what they are told, in virtual time: probes, graces, the overall check.
 
+mod common;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,7 +17,9 @@ use werkpilot_core::vitals::{Part, PartState, Trouble};
 use werkpilot_runtime::hands::Hands;
 use werkpilot_runtime::observe::health::{Crash, ProbeEnded};
 use werkpilot_runtime::view::AgentHealth;
-use werkpilot_runtime::{Handle, Loaded, Options, start};
+use werkpilot_runtime::{Handle, Options, start};
+
+use common::options;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -94,23 +98,12 @@ fn probed(agent: &str, interval: Duration, restart: RestartPolicy) -> AgentSpec 
 fn with_fleet<F: Future<Output = ()>>(agents: Vec<AgentSpec>, look: impl FnOnce(Handle, Notebook) -> F) {
     let state = TempDir::new().unwrap();
     let registry = Registry { agents, ..Registry::default() };
-    let loaded = Loaded { registry, settings: Settings::default(), notices: Vec::new() };
-    let (same, notebook) = (loaded.clone(), Notebook::default());
+    let notebook = Notebook::default();
     let system = actix::System::new();
     system.block_on(async {
         tokio::time::pause();
-        let handle = start(Options {
-            loaded,
-            loader: Arc::new(move || Ok(same.clone())),
-            state_dir: state.path().to_owned(),
-            runtime_dir: state.path().to_owned(),
-            bus: None,
-            store: None,
-            residents: Vec::new(),
-            hands: Some(Box::new(notebook.clone())),
-            memory: None,
-        })
-        .unwrap();
+        let hands: Option<Box<dyn Hands>> = Some(Box::new(notebook.clone()));
+        let handle = start(Options { hands, ..options(registry, Settings::default(), state.path()) }).unwrap();
         look(handle, notebook).await;
     });
 }

@@ -19,9 +19,9 @@ use werkpilot_core::spec::{AgentSpec, Backoff, Priority, Program, ReadyCheck, Re
 use werkpilot_core::status::Status;
 use werkpilot_process::memory::{HostMemory, TreeMemory};
 use werkpilot_runtime::observe::memory::{Details, Look, SampleSource, Watched};
-use werkpilot_runtime::{Handle, Loaded, Options, RunRequest, start};
+use werkpilot_runtime::{Handle, Options, RunRequest, start};
 
-use common::{patient, wait_for};
+use common::{options, patient, wait_for};
 
 /// What the test says there is: by the slot of an agent, bytes of each of its processes.
 #[derive(Default)]
@@ -94,24 +94,13 @@ fn with_fleet<F: Future<Output = ()>>(agents: Vec<AgentSpec>, look: impl FnOnce(
     let mut settings: Settings = patient();
     settings.memory.budget = Some(1_000);
     settings.memory.interval = Duration::from_millis(20);
-    let loaded = Loaded { registry: Registry { agents, ..Registry::default() }, settings, notices: Vec::new() };
-    let same = loaded.clone();
+    let registry = Registry { agents, ..Registry::default() };
     let fake = Arc::new(Fake::default());
     fake.own(10);
     let system = actix::System::new();
     system.block_on(async {
-        let handle = start(Options {
-            loaded,
-            loader: Arc::new(move || Ok(same.clone())),
-            state_dir: state.path().to_owned(),
-            runtime_dir: state.path().to_owned(),
-            bus: None,
-            store: None,
-            residents: Vec::new(),
-            hands: None,
-            memory: Some(fake.clone()),
-        })
-        .unwrap();
+        let memory: Option<Arc<dyn SampleSource>> = Some(fake.clone());
+        let handle = start(Options { memory, ..options(registry, settings, state.path()) }).unwrap();
         look(handle.clone(), fake).await;
         handle.shut_down("the end of the test");
     });

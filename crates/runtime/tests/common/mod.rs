@@ -50,27 +50,22 @@ fn run<F: Future<Output = ()>>(
 ) {
     werkpilot_process::become_subreaper().unwrap();
     let state = TempDir::new().unwrap();
-    let loaded = Loaded { registry, settings, notices: Vec::new() };
-    let same = loaded.clone();
     let system = actix::System::new();
     system.block_on(async {
-        let handle = start(Options {
-            loaded,
-            loader: Arc::new(move || Ok(same.clone())),
-            state_dir: state.path().to_owned(),
-            runtime_dir: state.path().to_owned(),
-            bus: None,
-            store: store(state.path()),
-            residents: Vec::new(),
-            hands: None,
-            memory: None,
-        })
-        .unwrap();
+        let store = store(state.path());
+        let handle = start(Options { store, ..options(registry, settings, state.path()) }).unwrap();
         look(handle.clone()).await;
         handle.shut_down("the end of the test");
     });
     system.run().unwrap();
     assert_eq!(children(), Vec::<String>::new(), "a child is left");
+}
+
+/// An orchestrator of this fleet, which a reload finds as it was.
+pub fn options(registry: Registry, settings: Settings, folder: &Path) -> Options {
+    let loaded = Loaded { registry, settings, notices: Vec::new() };
+    let same = loaded.clone();
+    Options::new(loaded, Arc::new(move || Ok(same.clone())), folder)
 }
 
 fn children() -> Vec<String> {

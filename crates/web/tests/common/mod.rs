@@ -76,16 +76,11 @@ impl Plan {
         actix::System::new().block_on(async {
             let bound = Bound::bind(&self.dashboard, state.path()).unwrap();
             let (address, socket) = (bound.address(), bound.control_socket().to_owned());
+            let faulty = Arc::new(|| Err(LoadFault::one("agents.toml:3:1: unknown key `naem`".to_owned())));
             let handle = werkpilot_runtime::start(Options {
-                loaded,
-                loader: Arc::new(|| Err(LoadFault::one("agents.toml:3:1: unknown key `naem`".to_owned()))),
-                state_dir: state.path().to_owned(),
-                runtime_dir: state.path().to_owned(),
                 bus: Some(std::net::TcpListener::bind("127.0.0.1:0").unwrap()),
-                store: None,
-                residents: Vec::new(),
                 hands: if self.real { None } else { Some(Box::new(NoHands)) },
-                memory: None,
+                ..Options::new(loaded, faulty, state.path())
             })
             .unwrap();
             let server = serve(bound, handle.clone(), self.config_report);
