@@ -61,6 +61,20 @@ schemas: ## write docs/schema anew from the code
 metrics: ## write docs/metrics.md anew from the code
 	UPDATE_METRICS=1 cargo test --locked -p werkpilot-web --test reference up_to_date
 
+.PHONY: openapi
+openapi: ## write docs/openapi.json anew from the code
+	UPDATE_OPENAPI=1 cargo test --locked -p werkpilot-web --test openapi up_to_date
+
+.PHONY: screenshots
+screenshots: ## take the README's pictures of the dashboard anew
+	@scripts/setup.sh test
+	cargo build --locked -p werkpilot --bin werkpilot
+	SCREENSHOTS=1 tests/browser/run.sh -g "it fits every screen"
+
+.PHONY: vendor
+vendor: ## fetch the dashboard's libraries anew, as scripts/vendor.lock names them
+	scripts/vendor.sh
+
 .PHONY: setup
 setup: ## install what the tests need and is missing
 	@scripts/setup.sh test

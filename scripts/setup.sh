@@ -84,18 +84,18 @@ unpack() (
     dpkg -x "$1"_*.deb . && rm -f "$1"_*.deb
 )
 
-# The official NATS client for Python, in an environment of its own. The copy of the requirements is made last: with
-# it, all is there.
-need_python_client() {
-    wanted=tests/conformance/python/requirements.txt
-    there=$TOOLS/python
+# need_python WHAT REQUIREMENTS FOLDER: packages of Python in an environment of their own, below $TOOLS. The copy of the
+# requirements is made last: with it, all is there.
+need_python() {
+    wanted=$2
+    there=$TOOLS/$3
     if cmp -s "$wanted" "$there/requirements.txt" && "$there/bin/python" -c "" 2>/dev/null; then return; fi
     has python3 && python3 -c "import ensurepip" 2>/dev/null || need_packages python3 python3-venv
-    say "installing the Python client for the tests (once, into $there)"
+    say "installing $1 for the tests (once, into $there)"
     rm -rf "$there"
     mkdir -p "$TOOLS"
     logged "making the environment" python3 -m venv "$there"
-    logged "installing the Python client" "$there/bin/python" -m pip install --quiet --disable-pip-version-check \
+    logged "installing $1" "$there/bin/python" -m pip install --quiet --disable-pip-version-check \
         --require-hashes --only-binary :all: -r "$wanted"
     cp "$wanted" "$there/requirements.txt"
 }
@@ -115,6 +115,21 @@ need_javascript_clients() {
     cp "$wanted/package-lock.json" "$there/installed.json"
 }
 
+# Chromium, and what drives it, likewise.
+need_browser() {
+    wanted=tests/browser
+    there=$TOOLS/browser
+    has chromium || [ -n "${CHROMIUM:-}" ] || need_packages chromium
+    if cmp -s "$wanted/package-lock.json" "$there/installed.json"; then return; fi
+    say "installing what drives the browser for the tests (once, into $there)"
+    rm -rf "$there"
+    mkdir -p "$there"
+    cp "$wanted/package.json" "$wanted/package-lock.json" "$there"
+    PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 \
+        logged "installing what drives the browser" npm ci --prefix "$there" --no-audit --no-fund --ignore-scripts
+    cp "$wanted/package-lock.json" "$there/installed.json"
+}
+
 case "${1:-}" in
 build)
     need_cc
@@ -131,8 +146,10 @@ test)
     [ -z "$missing" ] || need_packages $missing
     has prometheus && has promtool || need_unpacked prometheus usr/bin/prometheus usr/bin/promtool
     need_unpacked nats-server usr/sbin/nats-server
-    need_python_client
+    need_python "the Python client" tests/conformance/python/requirements.txt python
+    need_python Schemathesis tests/schemathesis/requirements.txt schemathesis
     need_javascript_clients
+    need_browser
     need_tool cargo-nextest "$NEXTEST"
     need_tool cargo-deny "$DENY"
     ;;

@@ -21,6 +21,6 @@ pub use endpoint::Endpoint;
 pub use http::{Answer, fetch};
 pub use outcome::Outcome;
 pub use peer::{BusAccess, Peer};
-pub use setup::{MARK, Setup};
+pub use setup::{MARK, Setup, built};
 pub use wait::{PATIENCE, wait_for, wait_until};
 pub use werkpilot::Werkpilot;

@@ -205,7 +205,10 @@ impl Setup {
 }
 
 /// A program of this workspace, built with the same profile as the tests: they lie one folder above them.
-pub(crate) fn built(name: &str) -> PathBuf {
+///
+/// # Panics
+/// If it is not built.
+pub fn built(name: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("a test has a path");
     let path = tests.ancestors().nth(2).expect("tests lie in target/<profile>/deps").join(name);
     assert!(

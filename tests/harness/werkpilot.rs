@@ -125,9 +125,23 @@ impl Werkpilot {
     }
 
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> io::Result<Answer> {
+        self.try_with(method, path, &[], body)
+    }
+
+    /// The same with headers; an error if it dies meanwhile.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn try_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> io::Result<Answer> {
         let stream = UnixStream::connect(self.socket())?;
         stream.set_read_timeout(Some(http::TIMEOUT))?;
-        http::exchange(stream, method, path, &[], body)
+        http::exchange(stream, method, path, headers, body)
     }
 
     /// What is at this path, over the control socket.
@@ -147,10 +161,18 @@ impl Werkpilot {
     /// # Panics
     /// If there is no answer.
     pub fn tcp(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.tcp_with(method, path, headers, None)
+    }
+
+    /// The same with a body.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    pub fn tcp_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
         let exchange = || {
             let stream = TcpStream::connect(self.address())?;
             stream.set_read_timeout(Some(http::TIMEOUT))?;
-            http::exchange(stream, method, path, headers, None)
+            http::exchange(stream, method, path, headers, body)
         };
         exchange().unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
@@ -165,7 +187,7 @@ impl Werkpilot {
 
     fn try_address(&self) -> Option<SocketAddr> {
         let url = fs::read_to_string(self.dir().join("state/address")).ok()?;
-        url.trim().strip_prefix("http://")?.trim_end_matches('/').parse().ok()
+        url.trim().split_once("://")?.1.trim_end_matches('/').parse().ok()
     }
 
     /// The control socket.

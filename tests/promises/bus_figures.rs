@@ -90,7 +90,7 @@ fn micro_services_are_listed_with_their_figures_to_the_operator_alone() {
     let service = json!({ "agent": "sales", "name": "sales", "id": "S1", "version": "1.2.3", "metadata": {},
                           "description": "sums up", "started": "2026-11-21T08:00:00Z", "endpoints": [endpoint] });
     assert_eq!(told, json!({ "services": [service] }));
-    fleet.tcp("GET", "/api/v1/bus/services", &[]).expect(403);
+    fleet.tcp("GET", "/api/v1/bus/services", &[]).expect(401);
 }
 
 #[test]

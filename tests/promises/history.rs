@@ -167,6 +167,6 @@ fn the_history_is_for_who_may_use_the_control_socket() {
         fleet.request("GET", path, None).expect(status);
     }
     for path in ["/api/v1/executions", unknown, &format!("/api/v1/executions/{run}/logs")] {
-        fleet.tcp("GET", path, &[]).expect(403);
+        fleet.tcp("GET", path, &[]).expect(401);
     }
 }

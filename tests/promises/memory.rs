@@ -118,7 +118,7 @@ fn who_used_what_is_kept_and_shown_to_who_may_see_it() {
     assert_eq!((&search["priority"], &search["kind"]), (&json!(3), &json!("service")));
     let no_heap = profile["heapProfile"]["none"].as_str().unwrap();
     assert!(no_heap.contains("--features heap-profiles") || no_heap.contains("prof:true"), "{no_heap}");
-    assert_eq!(fleet.tcp("GET", &path, &[]).status, 403, "only over the control socket");
+    assert_eq!(fleet.tcp("GET", &path, &[]).status, 401, "only with a role");
     assert_eq!(fleet.tcp("GET", "/api/v1/memory", &[]).status, 200);
     let unknown = fleet.request("GET", "/api/v1/memory/profiles/20200101T000000.000Z", None);
     assert_eq!((unknown.status, &unknown.json()["type"]), (404, &json!("urn:werkpilot:unknown-profile")));

@@ -361,7 +361,7 @@ fn without_targets_the_command_says_how_to_begin() {
     let test = fleet.cli(&["notify", "--test"]).expect(66);
     assert!(test.err.contains("[[notify]]"), "{}", test.err);
     assert_eq!(fleet.get("/api/v1/notifications"), json!({ "targets": [] }));
-    assert_eq!(fleet.tcp("GET", "/api/v1/notifications", &[]).status, 403);
+    assert_eq!(fleet.tcp("GET", "/api/v1/notifications", &[]).status, 401);
 }
 
 /// All that is written anywhere below a folder, but for these files.

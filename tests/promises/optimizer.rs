@@ -232,7 +232,7 @@ fn a_second_run_beside_the_first_one_is_refused_with_the_reason() {
     assert!(refused["detail"].as_str().unwrap().contains("at it already"), "{refused}");
     assert_eq!(fleet.get("/api/v1/reports")["reports"].as_array().unwrap().len(), 1);
     assert_eq!(fleet.get("/api/v1/decisions")["decisions"].as_array().unwrap().len(), 1);
-    fleet.tcp("POST", "/api/v1/optimize", &[]).expect(403);
+    fleet.tcp("POST", "/api/v1/optimize", &[]).expect(401);
 }
 
 #[test]

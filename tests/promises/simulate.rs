@@ -233,7 +233,7 @@ fn bad_questions_are_told_and_a_registry_alone_is_simulated_with_its_history() {
     ask("?form=2026-11-22T00:00:00Z").expect(400);
     let unknown = ask("?agent=slaes").expect(404).json();
     assert_eq!(unknown["detail"], "there is no agent slaes; did you mean sales?");
-    fleet.tcp("GET", "/api/v1/simulate", &[]).expect(403);
+    fleet.tcp("GET", "/api/v1/simulate", &[]).expect(401);
 
     fleet.cli(&["simulate", "--from", "2026-11-22", "--to", "2026-11-21"]).expect(64);
     fleet.cli(&["simulate", "--from", "2026-11-22", "--to", "2027-11-21"]).expect(64);

@@ -150,9 +150,9 @@ fn tcp_shows_the_overview_and_refuses_changes_logs_and_payloads() {
     ];
     for (method, path) in refused {
         let answer = fleet.tcp(method, path, &[]);
-        assert_eq!(answer.status, 403, "{method} {path}: {}", answer.body);
+        assert_eq!(answer.status, 401, "{method} {path}: {}", answer.body);
         assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");
-        assert!(answer.body.contains("control socket"), "{path}: {}", answer.body);
+        assert!(answer.body.contains("werkpilot login"), "{path}: {}", answer.body);
         assert!(!answer.body.contains("secret figures"));
     }
     assert_eq!(fleet.pids("agent-db"), before);
@@ -177,7 +177,7 @@ fn tcp_answers_only_who_is_on_this_machine() {
         assert_eq!(status(&[("Host", host)]), 421, "{host}");
     }
     for header in ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "x-forwarded-proto"] {
-        assert_eq!(status(&[(header, "203.0.113.9")]), 403, "{header}");
+        assert_eq!(status(&[(header, "203.0.113.9")]), 401, "{header}");
     }
     assert_eq!(status(&[("Origin", "https://evil.example")]), 403);
 }

@@ -8,6 +8,7 @@ mod bus;
 mod executions;
 mod fleet;
 mod health;
+mod http;
 mod measured;
 mod memory;
 mod micro;
@@ -34,6 +35,12 @@ fn main() -> ExitCode {
     }
     if arguments.first().is_some_and(|first| first == "client") {
         bus::client(&arguments[1..]);
+        return ExitCode::SUCCESS;
+    }
+    if let [verb, body] = arguments.as_slice()
+        && verb == "serve"
+    {
+        http::serve(body);
         return ExitCode::SUCCESS;
     }
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
@@ -65,6 +72,9 @@ fn main() -> ExitCode {
     }
     if wanted("health") {
         health::compare(&references, &mut report);
+    }
+    if wanted("http") {
+        http::compare(&references, &mut report);
     }
     if wanted("orchestrator") {
         orchestrator::compare(&references, &mut report);

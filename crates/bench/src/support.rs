@@ -99,7 +99,7 @@ fn run<F: Future<Output = ()>>(
     werkpilot_process::limits::raise_open_files();
     werkpilot_process::become_subreaper().expect("a subreaper");
     let state = tempfile::tempdir().expect("a temporary folder");
-    let loaded = Loaded { registry: Registry { agents, ..Registry::default() }, settings, notices: Vec::new() };
+    let loaded = Loaded { registry: Registry { agents, ..Registry::default() }, settings, ..Loaded::default() };
     let system = actix::System::new();
     system.block_on(async {
         let options = Options {

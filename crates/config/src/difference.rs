@@ -63,7 +63,13 @@ pub struct SettingChange {
     pub new: Json,
     /// When it takes effect.
     pub effect: Effect,
+    /// What it does, in a sentence.
+    #[serde(skip)]
+    pub doc: &'static str,
 }
+
+/// What the targets of notifications do.
+const NOTIFY: &str = "Who outside is told of which events.";
 
 /// Compares two registries by the names of their agents.
 pub fn difference(old: &Registry, new: &Registry) -> Difference {
@@ -103,12 +109,12 @@ pub fn settings_difference(old: &Settings, new: &Settings) -> Vec<SettingChange>
     }
     let change = |setting: &crate::settings::Setting| {
         let (old, new) = (setting.value(old), setting.value(new));
-        (old != new).then_some(SettingChange { key: setting.key, old, new, effect: setting.effect })
+        (old != new).then_some(SettingChange { key: setting.key, old, new, effect: setting.effect, doc: setting.doc })
     };
     let mut changes: Vec<SettingChange> = SETTINGS.iter().filter_map(change).collect();
     if old.notify != new.notify {
         let shown = |settings: &Settings| serde_json::to_value(&settings.notify).unwrap_or_default();
-        changes.push(SettingChange { key: "notify", old: shown(old), new: shown(new), effect: Effect::AtOnce });
+        changes.push(SettingChange { key: "notify", old: shown(old), new: shown(new), effect: Effect::AtOnce, doc: NOTIFY });
     }
     changes
 }

@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 use serde::ser::SerializeStruct;
 
+use crate::not_effective::MESSAGE;
 use crate::source::{Source, SourceKind, Span};
 
 /// One thing that is wrong, where it is, and what to do about it.
@@ -120,6 +121,19 @@ pub struct Notice {
     pub key: String,
     /// What is worth knowing, a lower-case fragment.
     pub message: String,
+}
+
+impl Notice {
+    /// Whether it names a key that does nothing in this version.
+    pub fn is_not_effective(&self) -> bool {
+        self.message == MESSAGE
+    }
+
+    /// `registry/sales.toml:4: agent-sales.subject`.
+    pub fn place(&self) -> String {
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
+        format!("{}{line}: {}", self.file, self.key)
+    }
 }
 
 impl fmt::Display for Notice {

@@ -217,6 +217,10 @@ impl<'a> Fields<'a> {
             if !names(keys).any(|key| key == entry.key) {
                 let hint = suggest::or_else(&entry.key, names(keys), || format!("known are {}", listed(names(keys))));
                 let key = fields.dotted(&entry.key);
+                if matches!(entry.node.value, Value::Table(_)) {
+                    // A misspelt `env`, maybe.
+                    report.hide(entry.node.span);
+                }
                 report.fault(entry.key_span, &key, format!("unknown key {}", quote(&entry.key))).hint(hint);
             }
         }

@@ -17,6 +17,7 @@
 //! The keys are tables of constants, from which parsing, "did you mean", the rules for jobs and services, and the JSON
 //! Schemas come. This crate reads no environment but the caller's list, starts nothing and watches nothing.
 
+mod agent_values;
 mod difference;
 mod elements;
 mod fault;
@@ -25,6 +26,7 @@ mod json;
 mod keys;
 mod links;
 mod not_effective;
+mod origins;
 mod read;
 mod registry;
 mod render;
@@ -40,11 +42,13 @@ use std::path::{Path, PathBuf};
 use werkpilot_core::settings::Settings;
 use werkpilot_core::spec::Registry;
 
+pub use agent_values::{KeyChange, key_changes};
 pub use difference::{
     Change, Difference, SettingChange, StrategyChange, changed_keys, difference, settings_difference,
 };
 pub use fault::{Fault, Faults, Notice};
 pub use not_effective::{AGENT_KEYS_NOT_EFFECTIVE_YET, SETTINGS_NOT_EFFECTIVE_YET};
+pub use origins::{AgentConfig, AgentKey, Origins};
 pub use settings::Effect;
 pub use settings_file::{Origin, SettingSource, Sources};
 pub use values::duration::{DurationError, duration_text, parse_duration};
@@ -71,6 +75,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// Where each setting is from.
     pub sources: Sources,
+    /// Where each key of each agent is from.
+    pub origins: Origins,
     /// What is allowed and worth knowing.
     pub notices: Vec<Notice>,
     /// The files that were read. To be watched together with the registry folder, where new ones may appear.
@@ -87,11 +93,11 @@ pub fn load(registry: Option<&Path>, config_file: Option<&Path>, overrides: &Ove
     let mut report = fault::Report::default();
     let (settings, sources, mut files) = settings_file::read(config_file, overrides, &mut report);
     let tz_variable = overrides.env.iter().find(|(name, _)| name == "TZ").map(|(_, zone)| zone.as_str());
-    let (registry, registry_files) =
+    let (registry, origins, registry_files) =
         registry::read(registry, &settings, tz_variable, &overrides.in_process, &mut report);
     files.extend(registry_files);
     let notices = report.finish()?;
-    Ok(Loaded { registry, settings, sources, notices, files })
+    Ok(Loaded { registry, settings, sources, origins, notices, files })
 }
 
 /// Reads the settings alone, for commands that need no registry.

@@ -10,7 +10,8 @@ pub const AGENT_KEYS_NOT_EFFECTIVE_YET: &[&str] = &["orphan_ttl"];
 /// Keys of `werkpilot.toml` that do nothing yet; `bus.*` is the whole table.
 pub const SETTINGS_NOT_EFFECTIVE_YET: &[&str] = &[];
 
-const MESSAGE: &str = "is not effective in this version: it is checked, and nothing else";
+/// What such a key is told.
+pub(crate) const MESSAGE: &str = "is not effective in this version: it is checked, and nothing else";
 
 /// Notices for the keys that an agent sets.
 pub(crate) fn of_agent(fields: &Fields<'_>, report: &mut Report) {

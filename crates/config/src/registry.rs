@@ -11,9 +11,10 @@ use werkpilot_core::spec::{AgentSpec, Dependency, Registry, Strategy};
 use crate::elements::agent::Draft;
 use crate::elements::departments::Department;
 use crate::elements::dependencies::Reference;
-use crate::elements::{Context, agent, departments, predecessor};
+use crate::elements::{Context, agent, departments, environment, predecessor};
 use crate::fault::Report;
 use crate::field::{Field, listed};
+use crate::origins::Origins;
 use crate::source::{Source, SourceKind, Span, offset};
 use crate::tree::Value;
 use crate::values::when;
@@ -52,7 +53,7 @@ pub(crate) fn read(
     tz_variable: Option<&str>,
     in_process: &[AgentSpec],
     report: &mut Report,
-) -> (Registry, Vec<PathBuf>) {
+) -> (Registry, Origins, Vec<PathBuf>) {
     let mut reading = Reading::default();
     reading.drafts.extend(in_process.iter().map(|spec| brought_along(spec, report)));
     if let Some(path) = path {
@@ -60,6 +61,7 @@ pub(crate) fn read(
     }
     links::check(&reading.drafts, &reading.unread, report);
     let strategies = strategies(&reading, report);
+    let origins = Origins::of(&reading.drafts, &reading.departments, report);
     let agents = reading.drafts.into_iter().map(|draft| {
         let dependency = |reference: crate::elements::dependencies::Reference| Dependency {
             agent: reference.name,
@@ -68,7 +70,7 @@ pub(crate) fn read(
         let dependencies = draft.dependencies.into_iter().map(dependency).collect();
         werkpilot_core::spec::AgentSpec { dependencies, ..draft.spec }
     });
-    (Registry { agents: agents.collect(), strategies }, reading.files)
+    (Registry { agents: agents.collect(), strategies }, origins, reading.files)
 }
 
 fn read_files(path: &Path, settings: &Settings, tz_variable: Option<&str>, reading: &mut Reading, report: &mut Report) {
@@ -107,7 +109,8 @@ fn brought_along(spec: &AgentSpec, report: &mut Report) -> Draft {
         key: format!("{}.dependencies", spec.name),
     });
     let dependencies = references.collect();
-    Draft { name: Some(spec.name.clone()), name_span: span, dependencies, after: None, spec: spec.clone() }
+    let (name, set) = (Some(spec.name.clone()), Vec::new());
+    Draft { name, name_span: span, dependencies, after: None, span, set, spec: spec.clone() }
 }
 
 /// The files to read: `*.toml` in name order, then the predecessor's. Hidden files, such as editors leave, are not.
@@ -149,6 +152,7 @@ fn read_toml(path: &Path, context: &Context<'_>, reading: &mut Reading, report: 
     };
     let document = read::toml(source, report);
     if !document.whole {
+        environment::hide_in_broken_text(source, report);
         reading.unread.push(path.display().to_string());
         return;
     }
@@ -196,6 +200,7 @@ fn read_predecessor(path: &Path, context: &Context<'_>, reading: &mut Reading, r
         Err(error) => {
             reading.unread.push(path.display().to_string());
             let span = Span { source, start: offset(error.at), end: offset(error.at) };
+            environment::hide_in_broken_text(source, report);
             report.fault(span, "", format!("is not JSON: {}", error.message));
         }
     }

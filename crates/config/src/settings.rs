@@ -25,6 +25,16 @@ pub enum Effect {
     AfterRestart,
 }
 
+impl Effect {
+    /// The word that the API uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AtOnce => "at_once",
+            Self::AfterRestart => "after_restart",
+        }
+    }
+}
+
 type Of<T> = fn(&mut Settings) -> &mut T;
 
 /// Where a setting is kept, and what it may be.
@@ -47,6 +57,10 @@ pub(crate) enum Slot {
     Boolean(Of<bool>),
     Format(Of<LogFormat>),
     Path(Of<PathBuf>),
+    /// An empty text is none.
+    OptionalPath(Of<Option<PathBuf>>),
+    /// Names as a Host header has them.
+    Hosts(Of<Vec<String>>),
 }
 
 /// One setting.
@@ -72,15 +86,30 @@ const MANY: u32 = 100_000_000;
 /// All settings, in the order of the product guide. Their defaults are in `werkpilot_core::settings`.
 pub(crate) const SETTINGS: &[Setting] = &[
     later("dashboard.listen", "Where HTTP is served.", Slot::Address(|s| &mut s.dashboard.listen)),
-    now(
+    later(
         "dashboard.max_connections",
         "Open connections at most.",
         Slot::Count(|s| &mut s.dashboard.max_connections, 1, MANY),
     ),
-    now(
+    later(
         "dashboard.max_requests",
         "Requests in progress at most.",
         Slot::Count(|s| &mut s.dashboard.max_requests, 1, MANY),
+    ),
+    later(
+        "dashboard.hosts",
+        "Names under which it is asked for besides those of this machine; any other Host is refused.",
+        Slot::Hosts(|s| &mut s.dashboard.hosts),
+    ),
+    later(
+        "dashboard.tls_certificate",
+        "PEM file with the certificate chain for TLS; relative to this file. Empty: plain HTTP.",
+        Slot::OptionalPath(|s| &mut s.dashboard.tls_certificate),
+    ),
+    later(
+        "dashboard.tls_key",
+        "PEM file with the private key of tls_certificate; relative to this file.",
+        Slot::OptionalPath(|s| &mut s.dashboard.tls_key),
     ),
     later("bus.listen", "Where NATS clients connect.", Slot::Address(|s| &mut s.bus.listen)),
     now("bus.request_timeout", "Default of our own requests.", Slot::Positive(|s| &mut s.bus.request_timeout)),
@@ -226,6 +255,8 @@ impl Setting {
             Slot::Boolean(of) => json!(of(s)),
             Slot::Format(of) => json!(of(s)),
             Slot::Path(of) => json!(of(s).to_string_lossy()),
+            Slot::OptionalPath(of) => json!(of(s).as_ref().map(|path| path.to_string_lossy()).unwrap_or_default()),
+            Slot::Hosts(of) => json!(of(s)),
         }
     }
 
@@ -256,6 +287,11 @@ impl Setting {
                 put(of(s), field.one_of(&[("text", LogFormat::Text), ("json", LogFormat::Json)], report));
             }
             Slot::Path(of) => put(of(s), field.filled_text(report).map(PathBuf::from)),
+            Slot::OptionalPath(of) => {
+                let path = field.text(report).map(|text| (!text.trim().is_empty()).then(|| PathBuf::from(text)));
+                put(of(s), path);
+            }
+            Slot::Hosts(of) => put(of(s), address::read_hosts(field, report)),
         }
     }
 }
@@ -265,7 +301,7 @@ impl Slot {
     pub(crate) fn shape(self) -> Shape {
         const AUTO: Shape = Shape::OneOf(&["auto"]);
         match self {
-            Self::Address(_) | Self::Zone(_) | Self::Schedule(_) | Self::Path(_) => Shape::Text,
+            Self::Address(_) | Self::Zone(_) | Self::Schedule(_) | Self::Path(_) | Self::OptionalPath(_) => Shape::Text,
             Self::Count(_, low, high) => Shape::Integer(i64::from(low), i64::from(high)),
             Self::AutoCount(..) => Shape::Either(&[AUTO, Shape::Integer(1, 100_000)]),
             Self::Samples(_) => Shape::Integer(1, 1_000),
@@ -275,6 +311,7 @@ impl Slot {
             Self::AutoSize(_) => Shape::Either(&[AUTO, Shape::Size]),
             Self::Boolean(_) => Shape::Boolean,
             Self::Format(_) => Shape::OneOf(&["text", "json"]),
+            Self::Hosts(_) => Shape::List(&Shape::Text),
         }
     }
 }

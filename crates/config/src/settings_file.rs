@@ -16,7 +16,7 @@ use crate::fault::Report;
 use crate::field::{Field, listed};
 use crate::not_effective;
 use crate::read;
-use crate::settings::{SETTINGS, Setting};
+use crate::settings::{Effect, SETTINGS, Setting};
 use crate::source::{Source, SourceKind, Span, offset};
 use crate::tree::{Node, Value};
 use werkpilot_core::suggest;
@@ -63,6 +63,10 @@ pub struct SettingSource {
     pub value: Json,
     /// Where it is from.
     pub origin: Origin,
+    /// What it does, in a sentence.
+    pub effect: Cow<'static, str>,
+    /// When a new value takes effect.
+    pub applies: Effect,
 }
 
 /// All settings with their sources, in the order of the product guide.
@@ -120,6 +124,7 @@ pub(crate) fn read(
     read_environment(&overrides.env, &mut reading, report);
     read_command_line(&overrides.cli, &mut reading, report);
     let from_systemd = place_state(file, overrides, &mut reading, report);
+    place_tls(file, &mut reading, report);
     check_together(&reading, report);
     let sources = SETTINGS.iter().zip(&reading.set_at).map(|(setting, set_at)| SettingSource {
         key: Cow::Borrowed(setting.key),
@@ -131,6 +136,8 @@ pub(crate) fn read(
             }
             None => Origin::Default,
         },
+        effect: Cow::Borrowed(setting.doc),
+        applies: setting.effect,
     });
     let mut sources = Sources(sources.collect());
     for target in reading.targets {
@@ -153,6 +160,8 @@ fn sources_of(read: &notify::Read, report: &Report) -> Vec<SettingSource> {
             }
             None => Origin::Default,
         },
+        effect: Cow::Borrowed(notify::doc(key)),
+        applies: Effect::AtOnce,
     };
     keys.map(source).collect()
 }
@@ -285,6 +294,23 @@ fn place_state(file: Option<&Path>, overrides: &Overrides, reading: &mut Reading
     false
 }
 
+/// Puts the files for TLS beside the file that names them.
+fn place_tls(file: Option<&Path>, reading: &mut Reading, report: &Report) {
+    let Some(folder) = file.and_then(Path::parent) else { return };
+    let in_file = |key: &str| {
+        let index = SETTINGS.iter().position(|setting| setting.key == key);
+        let span = index.and_then(|index| reading.set_at[index]);
+        span.is_some_and(|span| report.source(span).kind == SourceKind::Config)
+    };
+    let (certificate, key) = (in_file("dashboard.tls_certificate"), in_file("dashboard.tls_key"));
+    let dashboard = &mut reading.settings.dashboard;
+    for (path, in_file) in [(&mut dashboard.tls_certificate, certificate), (&mut dashboard.tls_key, key)] {
+        if let (Some(path), true) = (path, in_file) {
+            *path = folder.join(&path);
+        }
+    }
+}
+
 /// Rules over several settings. A fault is shown at the first of them that somebody set.
 fn check_together(reading: &Reading, report: &mut Report) {
     let settings = &reading.settings;
@@ -306,6 +332,13 @@ fn check_together(reading: &Reading, report: &mut Report) {
     let logs = &settings.logs;
     if let (true, Some((key, span))) = (logs.max_file > logs.max_total, place(&["logs.max_file", "logs.max_total"])) {
         report.fault(span, key, "one log file may be larger than all together").hint("max_file <= max_total");
+    }
+    let dashboard = &settings.dashboard;
+    if dashboard.tls_certificate.is_some() != dashboard.tls_key.is_some()
+        && let Some((key, span)) = place(&["dashboard.tls_certificate", "dashboard.tls_key"])
+    {
+        let hint = "set tls_certificate and tls_key in [dashboard], or neither";
+        report.fault(span, key, "TLS needs a certificate and its key").hint(hint);
     }
     if let Some((key, span)) = place(&["optimizer.schedule"])
         && let Err(error) = Schedule::parse(&settings.optimizer.schedule, &settings.optimizer.timezone)

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::signal::Signal;
 
 /// How one attempt, or one life of a service's instance, ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", content = "value", rename_all = "snake_case")]
 pub enum Exit {
     /// Exit code 0.
@@ -29,7 +30,7 @@ pub enum Exit {
 }
 
 /// Why a program could not be started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SpawnFailure {
     /// What kind of failure it is: decides between `missing`, trying again and `error`.
     pub kind: SpawnFailureKind,
@@ -38,7 +39,7 @@ pub struct SpawnFailure {
 }
 
 /// The kinds of [`SpawnFailure`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SpawnFailureKind {
     /// The command is not there, not executable or of a bad format (ENOENT, EACCES, ENOEXEC): the agent is `missing`.

@@ -13,6 +13,7 @@
 //! is used, less what the shed ones free) is under it; who came back is left alone for [`LEFT_ALONE`]; what could not be
 //! measured is never taken for zero: it neither brings anybody back nor ends an alarm. Never reads a clock.
 
+mod history;
 mod ladder;
 mod limits;
 mod next;
@@ -22,7 +23,9 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
+pub use history::{History, SPAN as HISTORY_SPAN};
 pub use ladder::Ladder;
 pub use next::Next;
 pub use sample::{Cause, HostReading, Sample, TreeReading, Usage};
@@ -37,7 +40,7 @@ use crate::spec::Priority;
 pub const LEFT_ALONE: Duration = Duration::from_mins(5);
 
 /// How short memory is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// There is enough.

@@ -17,6 +17,7 @@ mod stream;
 mod window;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 pub use digest::{Digest, MOST_CENTROIDS};
 pub use series::{BETWEEN_WRITES, InMemory, Points, Series, Slot, SlotFigures, SlotRow};
@@ -24,7 +25,7 @@ pub use stream::{Durations, Stream};
 pub use window::{MOST_SAMPLES, SampleWindow};
 
 /// Percentiles and mean, in milliseconds; `None` where there is no sample.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Summary {
     /// All samples there ever were ([`SampleWindow`]), or those that were asked for.
     pub count: u64,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::exit::Exit;
 use crate::ids::{AgentName, RunId};
@@ -12,7 +13,7 @@ use crate::status::Status;
 use crate::time::human;
 
 /// The cause of a decision about an agent or an execution.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Reason {
     /// Another execution of the same agent is live, and its `overlap` does not let a second one in.
@@ -89,6 +90,7 @@ pub enum Reason {
         max_restarts: u32,
         /// Its window.
         #[serde(serialize_with = "ms", rename = "window_ms")]
+        #[schema(value_type = f64)]
         window: Duration,
     },
     /// Automatic restarts have room again (global breaker).
@@ -97,8 +99,10 @@ pub enum Reason {
     BackingOff {
         /// The delay.
         #[serde(serialize_with = "ms", rename = "delay_ms")]
+        #[schema(value_type = f64)]
         delay: Duration,
         /// Why there has to be another attempt.
+        #[schema(no_recursion)]
         cause: Box<Reason>,
     },
     /// It ended.
@@ -110,12 +114,14 @@ pub enum Reason {
     NotReady {
         /// The time it had.
         #[serde(serialize_with = "ms", rename = "timeout_ms")]
+        #[schema(value_type = f64)]
         timeout: Duration,
     },
     /// It took longer than its `timeout`.
     TimedOut {
         /// The time it had.
         #[serde(serialize_with = "ms", rename = "timeout_ms")]
+        #[schema(value_type = f64)]
         timeout: Duration,
     },
     /// Its probes failed.
@@ -131,6 +137,7 @@ pub enum Reason {
     Silent {
         /// Its `max_silence`.
         #[serde(serialize_with = "ms", rename = "max_silence_ms")]
+        #[schema(value_type = f64)]
         max_silence: Duration,
     },
     /// It should be up and is not.
@@ -189,6 +196,7 @@ pub enum Reason {
         restarts: u32,
         /// Within which window.
         #[serde(serialize_with = "ms", rename = "window_ms")]
+        #[schema(value_type = f64)]
         window: Duration,
     },
     /// So many executions in a row became dead letters.
@@ -233,7 +241,7 @@ fn ms<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Err
 }
 
 /// A dependency that is not as it has to be, as `agent.dependencies.unhealthy` carries it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UnhealthyDependency {
     /// The dependency.
     pub dep: AgentName,

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::event::End;
 use crate::status::Status;
@@ -36,7 +37,7 @@ const MOST_RESTARTS: usize = 255;
 const DAY_MS: i64 = 86_400_000;
 
 /// The parts of a score, each 0 to 1; `None` without data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Parts {
     /// A job's executions that succeeded, or a service's time in which it was ready.
     pub success: Option<f64>,

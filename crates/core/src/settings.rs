@@ -58,11 +58,24 @@ pub struct Dashboard {
     pub max_connections: u32,
     /// Requests in progress at most.
     pub max_requests: u32,
+    /// Names under which it is asked for besides those of this machine, in lower case, each with or without a port.
+    pub hosts: Vec<String>,
+    /// PEM file of the certificate chain with which TLS is spoken; `None` with no key: plain HTTP.
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub tls_key: Option<PathBuf>,
 }
 
 impl Default for Dashboard {
     fn default() -> Self {
-        Self { listen: ([127, 0, 0, 1], 3001).into(), max_connections: 10_000, max_requests: 512 }
+        Self {
+            listen: ([127, 0, 0, 1], 3001).into(),
+            max_connections: 10_000,
+            max_requests: 512,
+            hosts: Vec::new(),
+            tls_certificate: None,
+            tls_key: None,
+        }
     }
 }
 

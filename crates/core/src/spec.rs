@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::ids::AgentName;
 use crate::time::exact;
@@ -22,7 +23,7 @@ pub use probes::{Health, Probe, Ready, ReadyCheck};
 pub use program::{Environment, Identity, Program, Resource};
 
 /// An agent of the registry.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct AgentSpec {
     /// Unique name.
     pub name: AgentName,
@@ -33,6 +34,7 @@ pub struct AgentSpec {
     /// What is run.
     pub program: Program,
     /// The folder it runs in, absolute.
+    #[schema(value_type = String)]
     pub cwd: PathBuf,
     /// Where its environment comes from.
     pub environment: Environment,
@@ -56,6 +58,7 @@ pub struct AgentSpec {
     pub on_lost: OnLost,
     /// How long it may outlive the orchestrator.
     #[serde(serialize_with = "text")]
+    #[schema(value_type = String)]
     pub orphan_ttl: Duration,
     /// Whether the registry switches it on.
     pub enabled: bool,
@@ -72,7 +75,8 @@ fn maybe_text<S: serde::Serializer>(duration: &Option<Duration>, serializer: S) 
 }
 
 /// Job or service.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = AgentKind)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Runs to its end when triggered.
@@ -82,7 +86,7 @@ pub enum Kind {
 }
 
 /// What only a job has.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct JobSpec {
     /// What asks for executions, beside people.
     pub triggers: Triggers,
@@ -92,21 +96,24 @@ pub struct JobSpec {
     pub catch_up: CatchUp,
     /// How far back `catch_up` looks.
     #[serde(serialize_with = "text")]
+    #[schema(value_type = String)]
     pub catch_up_window: Duration,
     /// Spread of scheduled times: up to this much, stable per agent.
     #[serde(serialize_with = "text")]
+    #[schema(value_type = String)]
     pub jitter: Duration,
     /// What an unhealthy dependency means for an execution.
     pub on_unhealthy_dependency: OnUnhealthyDependency,
     /// The longest an attempt may take.
     #[serde(serialize_with = "maybe_text")]
+    #[schema(value_type = Option<String>)]
     pub timeout: Option<Duration>,
     /// When and how often a failed attempt is repeated.
     pub retry: Backoff,
 }
 
 /// What asks for executions of a job.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Triggers {
     /// A crontab expression, checked by the config crate with `schedule::Schedule`.
     pub schedule: Option<String>,
@@ -114,6 +121,7 @@ pub struct Triggers {
     pub timezone: String,
     /// A fixed interval from boot.
     #[serde(serialize_with = "maybe_text")]
+    #[schema(value_type = Option<String>)]
     pub every: Option<Duration>,
     /// A subject of the bus.
     pub subject: Option<String>,
@@ -124,7 +132,7 @@ pub struct Triggers {
 }
 
 /// What only a service has.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ServiceSpec {
     /// When it is started again.
     pub restart: RestartPolicy,
@@ -132,6 +140,7 @@ pub struct ServiceSpec {
     pub backoff: Backoff,
     /// Uptime after which backoff and counters start afresh.
     #[serde(serialize_with = "text")]
+    #[schema(value_type = String)]
     pub healthy_for: Duration,
     /// How we know that it is ready.
     pub ready: Ready,
@@ -139,6 +148,7 @@ pub struct ServiceSpec {
     pub health: Option<Health>,
     /// Silence on both outputs for so long counts as unhealthy.
     #[serde(serialize_with = "maybe_text")]
+    #[schema(value_type = Option<String>)]
     pub max_silence: Option<Duration>,
     /// How many processes it consists of.
     pub instances: u16,

@@ -22,7 +22,7 @@ mod tests;
 mod wall;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -243,13 +243,32 @@ impl Timetable {
 
     /// The first `limit` times of all agents with `from < at <= to`, in order. Jitter counts.
     pub fn upcoming(&self, from: Timestamp, to: Timestamp, clocks: Clocks, limit: usize) -> Vec<Upcoming> {
+        self.upcoming_of_each(from, to, clocks, limit, usize::MAX).0
+    }
+
+    /// The same, but at most `each` times of one agent, and whose times go on beyond that: who runs every second does
+    /// not hide the rest.
+    pub fn upcoming_of_each(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        clocks: Clocks,
+        limit: usize,
+        each: usize,
+    ) -> (Vec<Upcoming>, BTreeSet<AgentIndex>) {
         let scheduled = self.schedules.agents().filter_map(|agent| self.schedules.following(agent, from));
         let repeated = self.intervals.agents().filter_map(|agent| self.intervals.following(agent, from, clocks));
         let mut heads: BinaryHeap<_> = scheduled.chain(repeated).filter(|next| next.at <= to).map(Reverse).collect();
-        let mut found = Vec::new();
+        let (mut found, mut told, mut left_out) = (Vec::new(), BTreeMap::<_, usize>::new(), BTreeSet::new());
         while found.len() < limit
             && let Some(Reverse(next)) = heads.pop()
         {
+            let told = told.entry(next.agent).or_default();
+            if *told >= each {
+                left_out.insert(next.agent);
+                continue;
+            }
+            *told += 1;
             let following = match next.trigger {
                 DueKind::Schedule => self.schedules.following(next.agent, next.at),
                 DueKind::Every => self.intervals.following(next.agent, next.at, clocks),
@@ -257,6 +276,6 @@ impl Timetable {
             heads.extend(following.filter(|later| later.at <= to).map(Reverse));
             found.push(next);
         }
-        found
+        (found, left_out)
     }
 }

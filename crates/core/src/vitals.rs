@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::time::{Moment, as_ms, human};
 
@@ -50,7 +51,7 @@ impl LagMeter {
 }
 
 /// What is left on the disk of the state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DiskSpace {
     /// What the orchestrator may still write.
@@ -68,7 +69,7 @@ impl DiskSpace {
 }
 
 /// A part of the orchestrator that can be well or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// Its life: booting, running, shutting down.
@@ -98,7 +99,7 @@ impl Part {
 }
 
 /// How a part is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PartState {
     /// Well.
@@ -110,7 +111,7 @@ pub enum PartState {
 }
 
 /// What is wrong with a part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Trouble {
     /// The boot is not over.
@@ -126,6 +127,7 @@ pub enum Trouble {
     LoopLate {
         /// By how much.
         #[serde(serialize_with = "ms", rename = "lag_ms")]
+        #[schema(value_type = f64)]
         lag: Duration,
     },
     /// The state is not kept.
@@ -149,6 +151,7 @@ pub enum Trouble {
     ScheduleLate {
         /// For how long.
         #[serde(serialize_with = "ms", rename = "lag_ms")]
+        #[schema(value_type = f64)]
         lag: Duration,
     },
 }
@@ -175,7 +178,7 @@ impl fmt::Display for Trouble {
 }
 
 /// What is known of one part. As JSON it is `part`, `state` and, unless it is well, `trouble` and `reason`, its text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PartReport {
     /// Which.
     pub part: Part,

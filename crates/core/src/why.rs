@@ -18,6 +18,7 @@ mod text;
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::ids::{AgentName, RunId};
 use crate::time::Timestamp;
@@ -38,7 +39,7 @@ pub const FACTS: usize = 8;
 pub const DEPTH: usize = 5;
 
 /// An explanation: one form for programs, [`Why::to_text`] for people.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Why {
     /// `agent` or `execution`.
@@ -66,7 +67,7 @@ pub struct Why {
 }
 
 /// A cause, or a circumstance.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cause {
     /// 0 is what it is about itself.
@@ -86,7 +87,7 @@ pub struct Cause {
 }
 
 /// Something that will happen by itself.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Next {
     /// For programs: `trial`, `start`, `retry`, `due`, `restart`, `kill`, `timeout`, `not_ready`, `ageing`, `room`,
@@ -105,7 +106,7 @@ pub struct Next {
 }
 
 /// Something that a person may do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Advice {
     /// The command.
     pub command: String,
@@ -114,7 +115,7 @@ pub struct Advice {
 }
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Fact {
     /// When.
     pub at: Timestamp,

@@ -1,13 +1,20 @@
 //! What leaves the arbiter: the one way in for the web server, the CLI and embedding programs.
 
+mod audit;
+mod bus;
+mod config;
+mod dashboard;
 mod dead_letters;
 mod logs;
 mod memory;
 mod notifications;
 mod optimizer;
+mod stream;
+mod tokens;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -20,26 +27,29 @@ use werkpilot_core::reason::Reason;
 use werkpilot_core::score::Score;
 use werkpilot_core::settings::Settings;
 use werkpilot_core::simulate::SimulateError;
+use werkpilot_core::stream::LISTENERS;
 use werkpilot_core::trigger::Trigger;
 use werkpilot_store::StoreError;
 
 use crate::agents::agent::{AgentActor, Order, Switch, SwitchError};
-use crate::agents::reload::{Reload, ReloadError, ReloadReport};
+use crate::agents::reload::{ReloadError, ReloadReport};
 use crate::agents::shutdown::{BeginShutdown, SetStopServers, StopServers};
 use crate::agents::supervisor::Consult;
 use crate::bus::{BusSide, GetBusReport, GetServices, ServiceQuestion};
 use crate::clock::Clock;
 use crate::house::{House, HousePhase, Posts};
+use crate::observe::audit::AuditLog;
 use crate::observe::events::AwaitEnd;
 use crate::observe::optimizer::OptimizeError;
 use crate::post::Unavailable;
 use crate::state::{Ledger, ReadError, triggers};
 use crate::view::{
-    AgentDetail, AgentHealth, AgentView, BusView, HealthView, NextRun, Overview, QueueView, Scrape, agent_detail,
+    AgentDetail, AgentHealth, AgentView, BusView, HealthView, NextRuns, Overview, QueueView, Scrape, agent_detail,
     agent_health, agents, health, join_services, next_runs, overview, queue,
 };
 use crate::work::queue::{Admit, Tell};
 
+pub use audit::{AuditPageView, AuditView, MadeBefore};
 pub use logs::LogQuery;
 pub use optimizer::{ReportPage, kept_reports};
 
@@ -126,6 +136,9 @@ pub enum ControlError {
     /// So many callers wait for executions that there is no room for one more.
     #[error("too many callers wait for executions; ask for its history instead")]
     TooManyWaiters,
+    /// So many look on that there is no room for one more.
+    #[error("{LISTENERS} event streams are open already, as many as there may be; close one, or ask for pages of events")]
+    TooManyStreams,
     /// The log could not be read.
     #[error("failed to read the log of {agent}")]
     Log {
@@ -191,7 +204,9 @@ pub struct Handle {
     clock: Clock,
     bus: Option<BusSide>,
     ledger: Ledger,
+    audit: AuditLog,
     phase: watch::Receiver<HousePhase>,
+    newest_event: Arc<AtomicU64>,
 }
 
 impl Handle {
@@ -202,8 +217,10 @@ impl Handle {
         bus: Option<BusSide>,
         ledger: Ledger,
         phase: watch::Receiver<HousePhase>,
+        newest_event: Arc<AtomicU64>,
     ) -> Self {
-        Self { posts, logs_dir: Arc::new(logs_dir), clock, bus, ledger, phase }
+        let audit = AuditLog::new(ledger.clone());
+        Self { posts, logs_dir: Arc::new(logs_dir), clock, bus, ledger, audit, phase, newest_event }
     }
 
     /// Waits until all layers were started and their services are ready or late. `false`: it goes down instead.
@@ -211,6 +228,11 @@ impl Handle {
         let mut phase = self.phase.clone();
         let known = phase.wait_for(|phase| *phase != HousePhase::Booting).await;
         known.is_ok_and(|phase| *phase == HousePhase::Running)
+    }
+
+    /// The number of the newest fact, without asking anybody.
+    pub fn newest_event(&self) -> u64 {
+        self.newest_event.load(Ordering::Acquire)
     }
 
     /// The bus, if there is one.
@@ -316,9 +338,9 @@ impl Handle {
         self.consult(pick).await
     }
 
-    /// What is due within the next `span`, at most `limit` times.
-    pub async fn next_runs(&self, span: Duration, limit: usize) -> Result<Vec<NextRun>, ControlError> {
-        self.consult(move |house| next_runs(house, span, limit)).await
+    /// What is due within the next `span`: at most `limit` times, and at most `each` of one agent.
+    pub async fn next_runs(&self, span: Duration, limit: usize, each: usize) -> Result<NextRuns, ControlError> {
+        self.consult(move |house| next_runs(house, span, limit, each)).await
     }
 
     /// The dependency graph, drawn by one of the graph's renderers.
@@ -351,13 +373,17 @@ impl Handle {
         let answer = answer.map_err(|_| Unavailable::TimedOut("agent", ANSWER))?.map_err(ControlError::Refused)?;
         if restart_job {
             let name = AgentName::new(agent).expect("a name that was found");
-            let _ = self.admit(index, &name, None, false, by).await?;
+            let _ = self.admit(index, &name, None, false, by, None).await?;
         }
         Ok(answer)
     }
 
     /// Asks for an execution by hand. It clears the agent's breaker first.
     pub async fn run(&self, request: RunRequest) -> Result<Admission, ControlError> {
+        self.run_with(request, None).await
+    }
+
+    async fn run_with(&self, request: RunRequest, run: Option<RunId>) -> Result<Admission, ControlError> {
         let (index, addr, is_job) = self.find(&request.agent).await?;
         let name = AgentName::new(&request.agent).expect("a name that was found");
         if !is_job {
@@ -366,7 +392,7 @@ impl Handle {
         let order = Order { command: Command::PrepareManualRun, by: request.by.clone() };
         let prepared = addr.send(order).timeout(ANSWER).await;
         prepared.map_err(|_| Unavailable::TimedOut("agent", ANSWER))?.map_err(ControlError::Refused)?;
-        self.admit(index, &name, request.payload, request.force, &request.by).await
+        self.admit(index, &name, request.payload, request.force, &request.by, run).await
     }
 
     async fn admit(
@@ -376,9 +402,10 @@ impl Handle {
         payload: Option<Vec<u8>>,
         force: bool,
         by: &str,
+        run: Option<RunId>,
     ) -> Result<Admission, ControlError> {
         let trigger = Trigger::Manual { by: by.to_owned(), force };
-        let request = Request { payload: payload.map(Arc::from), ..Request::new(agent, trigger) };
+        let request = Request { payload: payload.map(Arc::from), run, ..Request::new(agent, trigger) };
         let request = triggers::accept(&self.ledger, name, request, Clock::wall()).await.map_err(not_kept)?;
         Ok(self.posts.queue.ask(Admit(request), ANSWER).await?)
     }
@@ -417,8 +444,7 @@ impl Handle {
 
     /// Reads the files again and applies what is different.
     pub async fn reload(&self, by: &str, quiet: bool) -> Result<ReloadReport, ControlError> {
-        let answer = self.posts.reload.ask(Reload { by: by.to_owned(), quiet }, RELOAD).await?;
-        Ok(answer?)
+        self.reload_if(by, quiet, None).await
     }
 
     /// Begins the shutdown; the second time, ends the patience.
@@ -441,6 +467,11 @@ impl Handle {
     /// Ends the queue's actor by a panic: a drill. What waits goes on waiting, its successor takes over.
     pub fn crash_queue(&self) {
         self.posts.queue.tell(crate::work::queue::Crash);
+    }
+
+    /// Ends the event log's actor by a panic: a drill. Who looks on misses nothing that its successor records.
+    pub fn crash_event_log(&self) {
+        self.posts.events.tell(crate::observe::events::Crash);
     }
 
     /// Finds an agent and its actor; waits a moment if the actor is just being started, or started again.

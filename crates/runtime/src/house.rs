@@ -21,7 +21,7 @@ use werkpilot_process::Host;
 
 use crate::agents::boot::BootActor;
 use crate::agents::kept::Absent;
-use crate::agents::reload::Reloader;
+use crate::agents::reload::{RejectedReload, Reloader};
 use crate::agents::shutdown::ShutdownActor;
 use crate::agents::supervisor::Supervisor;
 use crate::bus::BusSide;
@@ -38,12 +38,16 @@ use crate::observe::memory::{MemoryBook, MemoryMonitor, SampleSource};
 use crate::observe::notifications::{NotificationBook, Notifier};
 use crate::observe::optimizer::{Optimizer, OptimizerBook};
 use crate::observe::percentiles::{PercentileTracker, Samples};
+use crate::observe::recent::RecentBook;
 use crate::observe::scores::{ScoreKeeper, Scores};
+use crate::observe::stream::Hub;
 use crate::observe::vitals::{Vitals, VitalsMonitor};
 use crate::orchestrator::Loader;
 use crate::post::Post;
+use crate::provenance::Provenance;
 use crate::state::archivist::Archivist;
 use crate::state::{CutOff, Executions, Ledger};
+use crate::view::BootLayer;
 use crate::work::queue::QueueActor;
 
 /// The posts of all system actors.
@@ -141,6 +145,10 @@ pub struct House {
     pub positions: RefCell<Positions>,
     /// Changed by the event log.
     pub events: RefCell<EventBook>,
+    /// What happened lately, for the first page; changed by the event log.
+    pub recent: RefCell<RecentBook>,
+    /// Who looks on live; changed by the event log.
+    pub streams: RefCell<Hub>,
     /// Changed by the dead-letter actor.
     pub dead_letters: RefCell<Desk>,
     /// Changed by the percentile tracker.
@@ -167,6 +175,12 @@ pub struct House {
     pub settings: RefCell<Arc<Settings>>,
     /// Reads the files again.
     pub loader: Loader,
+    /// Where what is in effect comes from; changed by the reloader.
+    pub provenance: RefCell<Option<Arc<dyn Provenance>>>,
+    /// Another number whenever other files take effect; begins anywhere. Changed by the reloader.
+    pub config_version: Cell<u64>,
+    /// The last reload that was rejected, until a good one; changed by the reloader.
+    pub rejected: RefCell<Option<RejectedReload>>,
     /// The state folder.
     pub state_dir: PathBuf,
     /// Where the boot is; changed by [`House::enter`].
@@ -175,6 +189,8 @@ pub struct House {
     pub phase_told: tokio::sync::watch::Sender<HousePhase>,
     /// Boot layer per agent's slot.
     pub layers: RefCell<Vec<u32>>,
+    /// The layers of the boot that are over; changed by the boot.
+    pub boot_layers: RefCell<Vec<BootLayer>>,
     /// What the boot took, once it is over.
     pub boot_report: RefCell<Option<Event>>,
     /// Seeds of what is made later.

@@ -34,6 +34,7 @@ pub mod intake;
 pub mod observe;
 mod orchestrator;
 mod post;
+mod provenance;
 mod router;
 pub mod simulate;
 pub mod state;
@@ -42,6 +43,11 @@ pub mod view;
 pub mod why;
 pub mod work;
 
-pub use handle::{ControlError, Handle, LogQuery, ReportPage, RunRequest, kept_reports};
+pub use handle::{
+    AuditPageView, AuditView, ControlError, Handle, LogQuery, MadeBefore, ReportPage, RunRequest, kept_reports,
+};
 pub use orchestrator::{LoadFault, Loaded, Loader, Options, StartError, start};
 pub use post::{Post, Unavailable};
+pub use provenance::{AgentConfig, ConfigKey, KeyChange, Provenance, SettingChange};
+pub use werkpilot_store::reader::AuditFilter;
+pub use werkpilot_store::row::token::TokenRow;

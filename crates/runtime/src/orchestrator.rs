@@ -34,7 +34,9 @@ use crate::observe::memory::{MemoryBook, SampleSource, real_source};
 use crate::observe::notifications::NotificationBook;
 use crate::observe::optimizer::OptimizerBook;
 use crate::observe::percentiles::{self, Samples};
+use crate::observe::recent::RecentBook;
 use crate::observe::scores::Scores;
+use crate::provenance::Provenance;
 use crate::router;
 use crate::state::{Executions, Ledger, Restored, settle};
 use crate::supervision;
@@ -49,6 +51,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// What people should know, though it is no fault.
     pub notices: Vec<String>,
+    /// Where all of it comes from, if anybody knows.
+    pub provenance: Option<Arc<dyn Provenance>>,
 }
 
 /// Why the files could not be taken.
@@ -138,10 +142,15 @@ pub enum StartError {
 /// [`StartError`], before any agent is started.
 pub fn start(options: Options) -> Result<Handle, StartError> {
     supervision::install_panic_hook();
+    let begin = Clock::wall();
     let restored = options.store.as_ref().map(|store| Restored::read(&store.reader()?)).transpose()?;
     let restored = restored.unwrap_or_default();
     let ledger = options.store.map_or_else(Ledger::default, Ledger::new);
     let settings = options.loaded.settings;
+    let provenance = options.loaded.provenance;
+    if let Some(provenance) = &provenance {
+        provenance.takes_effect();
+    }
     let logs_dir = options.state_dir.join("logs");
     let residents = options.residents;
     let executions = Executions::new(ledger.clone());
@@ -206,6 +215,8 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
         timetable: RefCell::new(Timetable::new()),
         positions: RefCell::new(positions),
         events: RefCell::new(EventBook::restored(restored.events, restored.newest_event, restored.last_ends)),
+        recent: RefCell::new(RecentBook::new(percentiles::kept::paused(&restored.digests.newest))),
+        streams: RefCell::default(),
         dead_letters: RefCell::new(desk),
         samples: RefCell::new(samples),
         scores: RefCell::new(Scores::restored(&restored.scores)),
@@ -219,10 +230,14 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
         strategies: RefCell::new(strategies),
         settings: RefCell::new(Arc::new(settings)),
         loader: options.loader,
+        provenance: RefCell::new(provenance),
+        config_version: Cell::new(fresh_seed()),
+        rejected: RefCell::default(),
         state_dir: options.state_dir,
         phase: Cell::new(HousePhase::Booting),
         phase_told,
         layers: RefCell::new(Vec::new()),
+        boot_layers: RefCell::default(),
         boot_report: RefCell::new(None),
         seed: Cell::new(seed),
         schedule_lag: Cell::new(None),
@@ -234,7 +249,12 @@ pub fn start(options: Options) -> Result<Handle, StartError> {
     house.posts.supervisor.fill(supervisor.clone());
     supervisor.do_send(AddAgents { specs, start: false });
     supervisor.do_send(Boot);
-    Ok(Handle::new(house.posts.clone(), logs_dir, house.clock, house.bus.clone(), house.ledger.clone(), phase))
+    house.recall_recent(begin);
+    let told = house.events.borrow().told();
+    let handle =
+        Handle::new(house.posts.clone(), logs_dir, house.clock, house.bus.clone(), house.ledger.clone(), phase, told);
+    actix::spawn(handle.clone().verify_audit());
+    Ok(handle)
 }
 
 /// The global breaker counts on, and what was paused stays so.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use utoipa::IntoParams;
 use werkpilot_core::ids::{AgentIndex, AgentName};
 use werkpilot_core::settings::Settings;
 use werkpilot_core::simulate::{ASSUMED, Begin, History, Member, Plan, STEPS, SimulateError, Simulation, simulate};
@@ -34,14 +35,16 @@ const STEPS_ONLINE: u64 = STEPS / 2;
 static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
 
 /// What is asked of a simulation. What is not said is as it is, and the span the next 24 hours.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct SimulateQuery {
     /// The first instant.
     pub from: Option<Timestamp>,
     /// The first one that is not meant any more.
     pub to: Option<Timestamp>,
     /// Another number of workers.
+    #[param(minimum = 1, maximum = 10_000)]
     pub workers: Option<u32>,
     /// Another number gives other durations.
     pub seed: Option<u64>,
@@ -50,6 +53,7 @@ pub struct SimulateQuery {
     /// Only this agent is told of.
     pub agent: Option<AgentName>,
     /// So many executions are told one by one.
+    #[param(maximum = 10_000)]
     pub timeline: Option<usize>,
 }
 

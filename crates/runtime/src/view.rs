@@ -4,7 +4,10 @@
 //! predecessor's; sizes are bytes, but for `system.memory`, whose names say MB.
 
 mod agents;
+mod attention;
 mod bus;
+mod dashboard;
+mod graph;
 mod health;
 mod memory;
 mod scrape;
@@ -14,6 +17,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use werkpilot_core::dead_letters::{DeadLetter, DeadLetterGroup, LetterFilter};
 use werkpilot_core::dispatcher::Waiting;
 use werkpilot_core::ids::AgentName;
@@ -25,19 +29,26 @@ use crate::house::House;
 pub use agents::{
     AgentDetail, AgentView, HealthCheck, InstanceDetail, LastRun, agent_detail, agents, priority_from, short_reason,
 };
-pub use bus::{BusView, RequestCounts, RequestTimes, join_services, request_times};
+pub use bus::{BusDetail, BusView, RequestCounts, RequestTimes, ResponderView, join_services, request_times};
+pub use dashboard::{
+    BootLayer, BootView, BreakerTile, Dashboard, DeadLetterTile, MemoryTile, QueueTile, dashboard,
+};
+pub use graph::{AffectedView, GraphEdge, GraphNode, GraphView, ImpactView, graph_view, impact_view};
 pub use health::{
     AgentHealth, HealthView, LastProbeView, LoopView, Outlook, OverallView, ProbeView, ScheduleView, VerdictView,
     agent_health, health,
 };
-pub use memory::{AgentUse, MemoryFigures, MemoryState, ShedAgent, Thresholds, memory_state};
+pub use memory::{
+    AgentUse, MemoryFigures, MemoryHistory, MemoryState, ShedAgent, Thresholds, memory_history, memory_state,
+};
 pub use scrape::{
-    AgentFigures, BootFigures, BreakerFigures, DeskFigures, OptimizerFigures, ProbeFigures, ProbingFigures, Scrape,
+    AgentFigures, BootFigures, BreakerFigures, DeskFigures, HttpFigures, OptimizerFigures, ProbeFigures, ProbingFigures,
+    Scrape,
 };
 pub use system::{MemoryView, Overview, StoreView, SystemView, overview};
 
 /// Percentiles and mean in milliseconds; null without data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Times {
     /// Median.
@@ -65,7 +76,7 @@ impl From<Summary> for Times {
 }
 
 /// The queue in order.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueView {
     /// Workers that are busy.
@@ -79,7 +90,7 @@ pub struct QueueView {
 }
 
 /// The dead-letter queue.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetterList {
     /// Newest last.
@@ -88,8 +99,7 @@ pub struct DeadLetterList {
     pub groups: Vec<DeadLetterGroup>,
     /// How many are meant in all, on this page and on others.
     pub matching: usize,
-    /// `before` of the next page, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `before` or `cursor` of the next page; null: this is the last one.
     pub next: Option<u64>,
     /// Ever.
     pub total: u64,
@@ -115,7 +125,7 @@ const fn is_zero(count: &usize) -> bool {
 }
 
 /// A time to come.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NextRun {
     /// Whose.
@@ -126,6 +136,16 @@ pub struct NextRun {
     pub scheduled_for: Timestamp,
     /// `schedule` or `every`.
     pub trigger: &'static str,
+}
+
+/// The times to come.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NextRuns {
+    /// Soonest first.
+    pub runs: Vec<NextRun>,
+    /// Agents with more times than were asked for.
+    pub left_out: Vec<AgentName>,
 }
 
 /// The queue in order.
@@ -163,14 +183,16 @@ pub fn dead_letters(
     }
 }
 
-/// What is due within the next `span`, at most `limit` times.
-pub fn next_runs(house: &House, span: Duration, limit: usize) -> Vec<NextRun> {
+/// What is due within the next `span`: at most `limit` times, and at most `each` of one agent.
+pub fn next_runs(house: &House, span: Duration, limit: usize, each: usize) -> NextRuns {
     let now = house.now();
     let directory = house.directory.borrow();
-    let upcoming = house.timetable.borrow().upcoming(now.wall, now.wall + span, now, limit);
+    let name = |agent| directory.get(agent).map(|slot| slot.name.clone());
+    let (upcoming, left_out) =
+        house.timetable.borrow().upcoming_of_each(now.wall, now.wall + span, now, limit, each);
     let runs = upcoming.into_iter().filter_map(|next| {
         Some(NextRun {
-            agent: directory.get(next.agent)?.name.clone(),
+            agent: name(next.agent)?,
             at: next.at,
             scheduled_for: next.scheduled_for,
             trigger: match next.trigger {
@@ -179,5 +201,5 @@ pub fn next_runs(house: &House, span: Duration, limit: usize) -> Vec<NextRun> {
             },
         })
     });
-    runs.collect()
+    NextRuns { runs: runs.collect(), left_out: left_out.into_iter().filter_map(name).collect() }
 }

@@ -75,11 +75,16 @@ fn a_job_runs_and_its_time_is_counted() {
         let run = run(&handle, "hello").await;
         assert_eq!(end_of(&handle, run).await, End::Succeeded);
         wait_for("percentiles", || async { handle.overview().await.unwrap().metrics.contains_key("hello") }).await;
-        let (lines, _) = handle
-            .log_tail(werkpilot_runtime::LogQuery { agent: "hello".to_owned(), run: Some(run), lines: 10 })
+        let (page, _) = handle
+            .log_tail(werkpilot_runtime::LogQuery {
+                agent: "hello".to_owned(),
+                filter: werkpilot_process::logs::LineFilter::default().of_run(Some(&run)),
+                lines: 10,
+                ..Default::default()
+            })
             .await
             .unwrap();
-        assert_eq!(lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["hello"]);
+        assert_eq!(page.lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["hello"]);
     });
 }
 

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
+use werkpilot_core::audit::Entry;
 use werkpilot_core::dead_letters::Step;
+use werkpilot_core::digest::Digest;
 use werkpilot_core::event::End;
 use werkpilot_core::exit::Exit;
 use werkpilot_core::ids::{AgentName, RunId};
@@ -16,8 +18,10 @@ use crate::row::agent::{AgentState, SchedulePosition};
 use crate::row::event::EventRow;
 use crate::row::execution::{ExecutionRow, ProcessMark, Why};
 use crate::row::figures::{DigestRow, ScoreRow};
+use crate::row::idempotency::KeyRow;
 use crate::row::letter::LetterRow;
 use crate::row::optimizer::{DecisionRow, ReportRow};
+use crate::row::token::TokenRow;
 use crate::row::trigger::TriggerRow;
 
 /// One change.
@@ -73,6 +77,14 @@ pub enum Change {
     AddReport(Box<ReportRow>),
     /// A decision of the optimizer; replaces the one of this id. Those beyond the bound go.
     PutDecision(Box<DecisionRow>),
+    /// Takes in an entry of the audit log, as the next one of its chain.
+    AddAudit(Box<Entry>),
+    /// A token of the API; replaces the one of this id. Of revoked ones, the oldest beyond the bound go.
+    PutToken(Box<TokenRow>),
+    /// What is remembered of a key of a request; replaces what was. The oldest beyond the bound go.
+    PutKey(Box<KeyRow>),
+    /// Forgets a key, if it is there.
+    DropKey(Digest),
     /// Takes in a dead letter. Conflict: its id was used before.
     AddLetter(Box<LetterRow>),
     /// Something is done about a dead letter.
@@ -187,6 +199,8 @@ impl Change {
             Self::EndExecution(_) => Some("finish"),
             Self::AddLetter(_) => Some("dead_letter"),
             Self::AddReport(_) => Some("report"),
+            Self::PutKey(_) => Some("key"),
+            Self::AddAudit(_) => Some("audit"),
             Self::Letter { action: LetterAction::Take(Step::BeginReplay { .. }), .. } => Some("replay"),
             _ => None,
         }

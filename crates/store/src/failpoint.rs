@@ -1,7 +1,7 @@
 //! Failpoints: where a test can end the process as a power cut would, between two steps of the writer.
 //!
 //! `WERKPILOT_FAILPOINT=name:count` kills the process the `count`-th time that it comes to `name`. The names are
-//! `accept`, `start`, `finish`, `dead_letter`, `replay` and `report`, each with `.before` (its transaction is written and not
+//! `accept`, `start`, `finish`, `dead_letter`, `replay`, `report`, `key` and `audit`, each with `.before` (its transaction is written and not
 //! committed) or `.after` (it is committed, and nobody has been told). In debug builds, and with the feature `failpoints`;
 //! else nothing of this is compiled in but an empty function.
 

@@ -9,7 +9,7 @@ use crate::apply::Applier;
 use crate::error::StoreError;
 use crate::names::Names;
 use crate::row::letter::{LetterRow, LetterState, number};
-use crate::row::whole;
+use crate::row::{self, whole};
 
 /// Rows of a kind that one step takes out: about 5 ms.
 pub const STEP: usize = 500;
@@ -32,6 +32,10 @@ pub struct Retention {
     pub letters_before: Option<Timestamp>,
     /// So many dead letters stay; those being replayed count, and go last.
     pub letters: Option<u64>,
+    /// Entries of the audit log written earlier go.
+    pub audit_before: Option<Timestamp>,
+    /// So many entries of the audit log stay.
+    pub audit: Option<u64>,
 }
 
 /// What a step took out.
@@ -43,6 +47,8 @@ pub struct Pruned {
     pub events: u64,
     /// Dead letters, oldest first.
     pub letters: Vec<EvictedLetter>,
+    /// Entries of the audit log.
+    pub audit: u64,
     /// There is more to do.
     pub more: bool,
 }
@@ -81,8 +87,9 @@ fn within(applier: &Applier, retention: &Retention) -> Result<Pruned, StoreError
     if !letters.is_empty() {
         applier.count_evicted(letters.len() as u64)?;
     }
-    let more = executions >= STEP || events >= STEP || letters.len() >= STEP;
-    Ok(Pruned { executions: executions as u64, events: events as u64, letters, more })
+    let audit = audit(conn, retention)?;
+    let more = executions >= STEP || events >= STEP || letters.len() >= STEP || audit >= STEP as u64;
+    Ok(Pruned { executions: executions as u64, events: events as u64, letters, audit, more })
 }
 
 fn executions(conn: &Connection, retention: &Retention) -> Result<usize, StoreError> {
@@ -152,6 +159,32 @@ fn letters(conn: &Connection, retention: &Retention) -> Result<Vec<EvictedLetter
         }
     }
     Ok(gone)
+}
+
+/// Takes the oldest entries out, and keeps the newest of them as the anchor of the rest: always from the beginning on,
+/// whatever a clock that was set says of their age.
+fn audit(conn: &Connection, retention: &Retention) -> Result<u64, StoreError> {
+    let anchor = row::audit::end(conn, row::audit::ANCHOR)?;
+    let head = row::audit::end(conn, row::audit::HEAD)?;
+    let surplus = retention.audit.map_or(0, |keep| head.id.saturating_sub(keep));
+    let mut last = anchor;
+    let mut statement = conn.prepare_cached("SELECT * FROM audit ORDER BY id LIMIT ?1")?;
+    let mut rows = statement.query([whole(STEP as u64)])?;
+    while let Some(row) = rows.next()? {
+        let entry = row::audit::read(row, conn, &mut Names::default())?;
+        let is_old = retention.audit_before.is_some_and(|before| entry.entry.time < before);
+        if !is_old && entry.id > surplus {
+            break;
+        }
+        last = entry.link();
+    }
+    drop(rows);
+    if last == anchor {
+        return Ok(0);
+    }
+    row::audit::put_end(conn, row::audit::ANCHOR, last)?;
+    let gone = conn.prepare_cached("DELETE FROM audit WHERE id <= ?1")?.execute([whole(last.id)])?;
+    Ok(gone as u64)
 }
 
 fn evict(

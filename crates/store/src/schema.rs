@@ -13,11 +13,14 @@ pub(crate) const APPLICATION_ID: i64 = 0x574B_5054;
 
 /// Schemas so far. A migration, once released, is never edited; the next one is a further line, and leaves all rows with
 /// checksums that fit (src/sum.rs).
-const STEPS: &[M<'static>] =
-    &[M::up(include_str!("migrations/0001_first.sql")), M::up(include_str!("migrations/0002_optimizer.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("migrations/0001_first.sql")),
+    M::up(include_str!("migrations/0002_optimizer.sql")),
+    M::up(include_str!("migrations/0003_access.sql")),
+];
 
 /// The schema that this version makes.
-pub(crate) const NEWEST: i64 = 2;
+pub(crate) const NEWEST: i64 = 3;
 
 /// How long a connection waits for another one's lock. Only `state vacuum` of another process holds one for long.
 const BUSY: Duration = Duration::from_secs(5);

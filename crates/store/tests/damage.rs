@@ -9,7 +9,7 @@ use std::path::Path;
 use common::{agent, at, close, ended, event, letter, open, trigger};
 use rusqlite::Connection;
 use werkpilot_core::event::End;
-use werkpilot_store::reader::{EventFilter, HistoryFilter, LetterFilter};
+use werkpilot_store::reader::{AuditFilter, EventFilter, HistoryFilter, LetterFilter};
 use werkpilot_store::row::agent::AgentState;
 use werkpilot_store::{Change, FILE, OpenError, Reader, Store, StoreError, maintenance};
 
@@ -38,6 +38,9 @@ fn fill(dir: &Path) {
             changes.push(Change::AddLetter(Box::new(letter(number, name, "signature"))));
             changes.push(Change::AddReport(Box::new(common::report(number))));
             changes.push(Change::PutDecision(Box::new(common::decision(number, name))));
+            changes.push(common::audit(number));
+            changes.push(Change::PutToken(Box::new(common::token(number))));
+            changes.push(Change::PutKey(Box::new(common::key(number))));
             changes.push(Change::AcceptTrigger(Box::new(trigger(1_000 + number, name))));
         }
         store.writer().keep(changes).unwrap();
@@ -66,7 +69,13 @@ fn everything(reader: &Reader) -> Result<String, StoreError> {
     writeln!(text, "{:?} {:?} {:?}", reader.agents()?, reader.triggers()?, reader.samples()?).unwrap();
     writeln!(text, "{:?} {:?} {:?}", reader.live()?, reader.newest_event()?, reader.newest_letter()?).unwrap();
     writeln!(text, "{:?} {:?}", reader.reports(None, 100)?, reader.decisions()?).unwrap();
+    let audit = AuditFilter { limit: 1_000, ..AuditFilter::default() };
+    writeln!(text, "{:?} {:?} {:?}", reader.audit(&audit)?, reader.verify_audit()?, reader.tokens()?).unwrap();
+    for token in reader.tokens()? {
+        writeln!(text, "{:?}", token.hash).unwrap();
+    }
     for number in 1..=120 {
+        writeln!(text, "{:?}", reader.key(common::key(number).key)?).unwrap();
         writeln!(text, "{:?} {:?}", reader.execution(common::run(number))?, reader.letter(number)?).unwrap();
     }
     Ok(text)
@@ -160,7 +169,7 @@ fn a_file_of_a_newer_version_is_refused_with_what_to_do() {
     conn.pragma_update(None, "user_version", 99).unwrap();
     drop(conn);
     let error = Store::open(dir.path(), at(0)).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 3, .. }), "{error}");
     assert!(error.to_string().contains("install the version that wrote it"), "{error}");
     assert!(maintenance::check(dir.path()).is_err());
 }

@@ -6,12 +6,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::mpsc;
 
-use common::{agent, at, close, decision, ended, event, intent, letter, open, report, run};
+use common::{agent, at, audit, close, decision, ended, entry, event, intent, key, letter, open, report, run, token};
 use werkpilot_core::dead_letters::Step;
 use werkpilot_core::event::End;
 use werkpilot_core::optimizer::Decision;
 use werkpilot_store::maintenance::{self, MaintenanceError};
-use werkpilot_store::reader::HistoryFilter;
+use werkpilot_store::reader::{AuditFilter, HistoryFilter};
 use werkpilot_store::{Change, FILE, LetterAction, LockError, Pruned, Reader, Retention, Store};
 
 fn fill(store: &Store, numbers: std::ops::RangeInclusive<u64>) {
@@ -55,6 +55,7 @@ fn retention_goes_by_age_and_count_in_small_steps() {
         events: Some(700),
         letters_before: Some(at(51)),
         letters: Some(100),
+        ..Retention::default()
     };
     let steps = prune(&store, &retention);
     assert!(steps.iter().all(|step| step.executions <= 500 && step.events <= 500 && step.letters.len() <= 1_000));
@@ -183,6 +184,23 @@ fn the_file_of_the_second_schema_still_loads() {
 }
 
 #[test]
+fn the_file_of_the_third_schema_still_loads() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schema-3.db");
+    fs::copy(fixture, dir.path().join(FILE)).unwrap();
+    let store = open(dir.path());
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.decisions().unwrap().len(), 2);
+    assert_eq!(reader.tokens().unwrap(), [token(1), token(2)]);
+    assert_eq!([1, 2].map(|number| reader.key(key(number).key).unwrap()), [1, 2].map(|number| Some(key(number))));
+    store.writer().keep(vec![audit(4)]).unwrap();
+    let page = reader.audit(&AuditFilter { limit: 10, ..AuditFilter::default() }).unwrap();
+    assert!(page.entries.iter().map(|sealed| &sealed.entry).eq([4, 3, 2, 1].map(entry).iter()));
+    assert_eq!((reader.verify_audit().unwrap().broken, page.broken), (None, None), "the chain goes on");
+    close(store);
+}
+
+#[test]
 fn a_backup_of_the_first_schema_is_checked_read_and_put_back() {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schema-1.db");
     let dir = tempfile::tempdir().unwrap();
@@ -192,11 +210,13 @@ fn a_backup_of_the_first_schema_is_checked_read_and_put_back() {
     let reader = Reader::open(dir.path()).unwrap();
     assert_eq!((reader.reports(None, 10).unwrap(), reader.decisions().unwrap()), (vec![], vec![]));
     assert_eq!(reader.report(1).unwrap(), None);
+    assert_eq!((reader.tokens().unwrap(), reader.key(key(1).key).unwrap()), (vec![], None));
+    assert_eq!(reader.audit(&AuditFilter::default()).unwrap().entries, []);
     let state = tempfile::tempdir().unwrap();
     maintenance::restore(state.path(), &fixture, at(7)).unwrap();
     close(open(state.path()));
     let report = maintenance::check(state.path()).unwrap();
-    assert_eq!((report.schema, report.problems.as_slice(), report.tables.len()), (2, &[][..], 13));
+    assert_eq!((report.schema, report.problems.as_slice(), report.tables.len()), (3, &[][..], 17));
 }
 
 #[test]
@@ -235,6 +255,10 @@ fn make_the_fixture() {
     let reports = [report(1), report(2)].map(|row| Change::AddReport(Box::new(row)));
     let decisions = [decision(1, "a"), decision(2, "b")].map(|row| Change::PutDecision(Box::new(row)));
     store.writer().keep(reports.into_iter().chain(decisions).collect()).unwrap();
+    let tokens = [1, 2].map(|number| Change::PutToken(Box::new(token(number))));
+    let keys = [1, 2].map(|number| Change::PutKey(Box::new(key(number))));
+    let entries = [1, 2, 3].map(audit);
+    store.writer().keep(tokens.into_iter().chain(keys).chain(entries).collect()).unwrap();
     maintenance::backup(dir.path(), Path::new(&to)).unwrap();
     close(store);
 }

@@ -3,26 +3,43 @@
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use werkpilot_core::role::Role;
 use werkpilot_core::settings::Dashboard;
 
+use crate::auth::Auth;
 use crate::control_socket::{self, SocketFile};
 use crate::port_owner::{Owner, owner_of};
+use crate::tls::{Tls, TlsError};
 
 /// Why a listener could not be taken. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The address can be reached from other machines.
+    /// The dashboard could be reached from other machines, in plain text.
     #[error(
-        "{address} can be reached from other machines, which needs authentication and TLS, and there is neither yet; set [{table}] listen to a loopback address such as 127.0.0.1:{port}",
+        "{address} can be reached from other machines, where passwords and payloads would travel in plain text; set \
+         [dashboard] tls_certificate and tls_key, or listen on a loopback address such as 127.0.0.1:{port} (a reverse \
+         proxy can speak TLS), or start it with --insecure if the network is trusted",
         port = .address.port()
     )]
-    NotLoopback {
-        /// Where the settings have it.
-        table: &'static str,
+    Unencrypted {
         /// What the settings say.
         address: SocketAddr,
     },
+    /// The bus could be reached from other machines.
+    #[error(
+        "{address} can be reached from other machines, which the bus is not made for; set [bus] listen to a loopback \
+         address such as 127.0.0.1:{port}",
+        port = .address.port()
+    )]
+    NotLoopback {
+        /// What the settings say.
+        address: SocketAddr,
+    },
+    /// Certificate or key for TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Somebody listens there already.
     #[error(
         "{address} is in use{}; end it, or set another [{table}] listen (`ss -ltnp 'sport = :{port}'` shows who has it)",
@@ -85,6 +102,16 @@ fn pid_text(pid: Option<i32>) -> String {
     pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
 }
 
+/// What is allowed at addresses that other machines reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exposure {
+    /// TLS only.
+    #[default]
+    Safe,
+    /// Plain text as well: the user says that the network is trusted.
+    Insecure,
+}
+
 /// Both listeners, bound and not served yet.
 #[derive(Debug)]
 pub struct Bound {
@@ -92,6 +119,8 @@ pub struct Bound {
     pub(crate) control: UnixListener,
     pub(crate) socket_file: SocketFile,
     pub(crate) settings: Dashboard,
+    pub(crate) auth: Arc<Auth>,
+    pub(crate) tls: Option<Tls>,
     address: SocketAddr,
 }
 
@@ -102,10 +131,41 @@ impl Bound {
     /// # Errors
     /// [`BindError`].
     pub fn bind(settings: &Dashboard, state_dir: &Path) -> Result<Self, BindError> {
-        let tcp = bind_tcp("dashboard", settings.listen)?;
-        let address = tcp.local_addr().map_err(|source| BindError::Tcp { address: settings.listen, source })?;
+        Self::bind_as(settings, state_dir, Exposure::Safe)
+    }
+
+    /// The same; with [`Exposure::Insecure`] at any address without TLS, too.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn bind_as(settings: &Dashboard, state_dir: &Path, exposure: Exposure) -> Result<Self, BindError> {
+        let address = settings.listen;
+        let tls = Tls::of(settings)?;
+        if !address.ip().is_loopback() && tls.is_none() && exposure == Exposure::Safe {
+            return Err(BindError::Unencrypted { address });
+        }
+        let tcp = bind_tcp("dashboard", address)?;
+        let address = tcp.local_addr().map_err(|source| BindError::Tcp { address, source })?;
         let (control, socket_file) = control_socket::bind(state_dir)?;
-        Ok(Self { tcp, control, socket_file, settings: settings.clone(), address })
+        let auth = Arc::new(Auth::new(settings, address, state_dir));
+        Ok(Self { tcp, control, socket_file, settings: settings.clone(), auth, tls, address })
+    }
+
+    /// A link to the dashboard that logs an admin in, once, within five minutes. It belongs on the terminal of whoever
+    /// starts the orchestrator, and into no log.
+    pub fn login_link(&self, by: &str) -> String {
+        self.auth.login(by, Role::Admin).link
+    }
+
+    /// What a browser is pointed at.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/", self.address)
+    }
+
+    /// Whether passwords and payloads can be read on their way from other machines.
+    pub fn is_insecure(&self) -> bool {
+        self.tls.is_none() && !self.address.ip().is_loopback()
     }
 
     /// Where HTTP is served; with the real port if the settings say port 0.
@@ -124,14 +184,14 @@ impl Bound {
 /// # Errors
 /// [`BindError`].
 pub fn bind_bus(address: SocketAddr) -> Result<TcpListener, BindError> {
+    if !address.ip().is_loopback() {
+        return Err(BindError::NotLoopback { address });
+    }
     bind_tcp("bus", address)
 }
 
 /// `table`: where the settings have the address.
 fn bind_tcp(table: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    if !address.ip().is_loopback() {
-        return Err(BindError::NotLoopback { table, address });
-    }
     // The standard library sets SO_REUSEADDR, so connections of a predecessor in TIME_WAIT are not in the way.
     TcpListener::bind(address).map_err(|source| match source.kind() {
         std::io::ErrorKind::AddrInUse => BindError::InUse { table, address, owner: owner_of(address) },
@@ -151,7 +211,9 @@ mod tests {
     fn an_address_that_others_can_reach_is_refused() {
         let state = tempfile::tempdir().unwrap();
         let error = Bound::bind(&on(([0, 0, 0, 0], 3001).into()), state.path()).unwrap_err();
-        insta::assert_snapshot!(error, @"0.0.0.0:3001 can be reached from other machines, which needs authentication and TLS, and there is neither yet; set [dashboard] listen to a loopback address such as 127.0.0.1:3001");
+        insta::assert_snapshot!(error, @"0.0.0.0:3001 can be reached from other machines, where passwords and payloads would travel in plain text; set [dashboard] tls_certificate and tls_key, or listen on a loopback address such as 127.0.0.1:3001 (a reverse proxy can speak TLS), or start it with --insecure if the network is trusted");
+        let error = bind_bus(([0, 0, 0, 0], 3002).into()).unwrap_err();
+        insta::assert_snapshot!(error, @"0.0.0.0:3002 can be reached from other machines, which the bus is not made for; set [bus] listen to a loopback address such as 127.0.0.1:3002");
     }
 
     #[test]

@@ -4,24 +4,58 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine, alphabet};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use crate::problem::Problem;
 
 /// Bytes of a body at most, but where an execution's payload comes along.
 pub(crate) const LIMIT: usize = 256 * 1024;
-/// A body may take so long: loopback and Unix sockets only.
+/// A body may take so long, from the moment that somebody wants it; that it ends at all is the door's business.
 const TIME: Duration = Duration::from_secs(10);
 
 /// The body as JSON; the default if there is none.
 pub(crate) async fn json<T: DeserializeOwned + Default>(payload: web::Payload, limit: usize) -> Result<T, Problem> {
+    parsed(&whole(payload, limit).await?)
+}
+
+/// The body as it came.
+pub(crate) async fn whole(payload: web::Payload, limit: usize) -> Result<Vec<u8>, Problem> {
     let read = tokio::time::timeout(TIME, bytes(payload, limit)).await;
-    let bytes = read.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))??;
+    read.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?
+}
+
+/// A body that came, as JSON; the default if there is none.
+pub(crate) fn parsed<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Problem> {
     if bytes.is_empty() {
         return Ok(T::default());
     }
-    serde_json::from_slice(&bytes).map_err(|error| Problem::bad_request(format!("the body can't be read: {error}")))
+    // A list would be taken as the members in their order.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Problem::bad_request("the body is no JSON object").hint("send { … }, or no body at all"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| Problem::bad_request(format!("the body can't be read: {error}")))
+}
+
+/// Bytes as base 64, padded; what stands in the last bits beyond them does not matter.
+pub(crate) fn base64(text: &str) -> Result<Vec<u8>, Problem> {
+    const LENIENT: GeneralPurpose =
+        GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+    let bytes = LENIENT.decode(text);
+    bytes.map_err(|error| Problem::bad_request(format!("payloadBase64 is no base 64: {error}")))
+}
+
+/// A whole number, if there is one; for JSON, `3.0` is one as well.
+pub(crate) fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else { return Ok(None) };
+    let whole = number.as_u64().or_else(|| {
+        let float = number.as_f64().filter(|float| float.fract() == 0.0)?;
+        format!("{float:.0}").parse().ok()
+    });
+    whole.map(Some).ok_or_else(|| serde::de::Error::custom(format!("{number} is no whole number from 0 on")))
 }
 
 /// A problem that says how large a body may be.

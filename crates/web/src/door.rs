@@ -1,19 +1,34 @@
 //! A door: accepts the connections of one listener and serves them.
 //!
-//! Invariant: never more than `max_connections` are open, who comes later waits in the listener's backlog; and with nobody
-//! connected for [`LINGER`] there is no service, and with it no timer: actix-http's keeps the date up to date twice a
-//! second, whether anybody asks or not. The next connection makes a new one.
+//! Invariant: never more than `max_connections` are open: for who comes when all places are taken, those that have been
+//! idle for longest are closed, and while none is idle, it waits. What a client may take its time for is bounded
+//! ([`connection`]), and so is what it may say ([`framing`]). With nobody connected for [`LINGER`] there is no service, and
+//! with it no timer: actix-http's keeps the date up to date twice a second, whether anybody asks or not. The next
+//! connection makes a new one.
+
+mod connection;
+mod framing;
+mod roll;
+mod wire;
 
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use crate::counters::Counters;
+use roll::Roll;
+
+pub(crate) use connection::{Answering, Connection};
+pub(crate) use framing::Refusal;
+pub(crate) use wire::{Transport, Wire, answer};
 
 /// The service is kept so long after the last connection: for pages that ask for their style sheet, and shells that ask
 /// one thing after the other.
@@ -21,11 +36,13 @@ const LINGER: Duration = Duration::from_secs(5);
 /// When no connection can be accepted (descriptors or memory are short), it is tried again after this, and whenever a
 /// connection ended.
 const BACK_OFF: Duration = Duration::from_millis(500);
+/// How often all connections are looked at: ten thousand take less than a millisecond.
+const SWEEP: Duration = Duration::from_millis(500);
 
 /// Where connections come from.
 pub(crate) trait Listen {
     /// A connection.
-    type Io: AsyncRead + AsyncWrite + Unpin + 'static;
+    type Io: Transport;
 
     /// For the log.
     const NAME: &'static str;
@@ -41,6 +58,8 @@ impl Listen for TcpListener {
 
     async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
         let (stream, peer) = Self::accept(self).await?;
+        // Without it answers may wait for the client's acknowledgements.
+        let _ = stream.set_nodelay(true);
         Ok((stream, Some(peer)))
     }
 }
@@ -57,36 +76,62 @@ impl Listen for UnixListener {
 }
 
 /// Serves a connection until its end.
-pub(crate) type Service<Io> = Rc<dyn Fn(Io, Option<SocketAddr>) -> LocalBoxFuture<'static, ()>>;
+pub(crate) type Service<Io> = Rc<dyn Fn(Io, Rc<Connection>, Option<SocketAddr>) -> LocalBoxFuture<'static, ()>>;
 
 /// Accepts and serves until `cut` resolves; then all connections are closed, and the listener with them.
 pub(crate) async fn keep<L: Listen>(
     listener: L,
     max_connections: usize,
+    counters: Arc<Counters>,
     build: impl AsyncFn() -> Service<L::Io>,
     cut: impl Future<Output = ()>,
 ) {
     let mut accepting = Accepting { listener, told: false };
     let mut service: Option<Service<L::Io>> = None;
-    let mut connections = JoinSet::new();
+    let (mut tasks, mut roll) = (JoinSet::new(), Roll::default());
+    // Who was accepted and has no place yet.
+    let mut newcomer: Option<(L::Io, Option<SocketAddr>)> = None;
+    let idle_again = Rc::new(Notify::new());
+    let mut sweep = interval(SWEEP);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(cut);
     loop {
-        let lingers = service.is_some() && connections.is_empty();
+        if newcomer.is_some()
+            && (roll.len() < max_connections || roll.make_room(&counters))
+            && let Some((io, peer)) = newcomer.take()
+        {
+            let service = match &mut service {
+                Some(service) => service,
+                none => none.insert(build().await),
+            };
+            let connection = Connection::new(idle_again.clone(), counters.clone());
+            let task = tasks.spawn_local(service(io, connection.clone(), peer));
+            roll.enter(connection, task);
+            counters.connections(1);
+        }
+        let lingers = service.is_some() && tasks.is_empty() && newcomer.is_none();
         tokio::select! {
-            (io, peer) = accepting.next(), if connections.len() < max_connections => {
-                let service = match &mut service {
-                    Some(service) => service,
-                    none => none.insert(build().await),
-                };
-                connections.spawn_local(service(io, peer));
+            accepted = accepting.next(), if newcomer.is_none() => newcomer = Some(accepted),
+            Some(ended) = tasks.join_next_with_id() => {
+                counters.connections(-1);
+                match ended {
+                    Ok((id, ())) => roll.strike(id),
+                    Err(error) => {
+                        // A panic is in the log already.
+                        if error.is_panic() {
+                            counters.panicked();
+                        }
+                        roll.strike(error.id());
+                    }
+                }
             }
-            // Its panic, if it ended with one, is in the log already.
-            Some(_) = connections.join_next() => {}
+            () = idle_again.notified(), if newcomer.is_some() => {}
+            _ = sweep.tick(), if !roll.is_empty() => roll.sweep(Instant::now(), &counters),
             () = sleep(LINGER), if lingers => service = None,
             () = &mut cut => break,
         }
     }
-    connections.shutdown().await;
+    tasks.shutdown().await;
 }
 
 /// A listener that is never given up.
@@ -136,6 +181,10 @@ mod tests {
     use tokio::time::{Instant, timeout};
 
     use super::*;
+
+    impl Transport for DuplexStream {
+        fn bound_send_buffer(&self, _: usize) {}
+    }
 
     const LONG: Duration = Duration::from_hours(1);
 
@@ -188,22 +237,28 @@ mod tests {
                 let mut all = made.take();
                 all.push(Rc::downgrade(&token));
                 made.set(all);
-                Rc::new(move |io, _| echo(io, token.clone())) as Service<DuplexStream>
+                Rc::new(move |io, connection: Rc<Connection>, _| echo(io, connection, token.clone())) as Service<DuplexStream>
             };
             let (cut, cutting) = oneshot::channel();
             let cutting = async { cutting.await.unwrap() };
             let door = tokio::task::spawn_local(async move {
-                keep(Fake(Mutex::new(accepted)), max_connections, build, cutting).await;
+                keep(Fake(Mutex::new(accepted)), max_connections, Arc::default(), build, cutting).await;
             });
             test(Street { clients, services, cut, door }).await;
         });
     }
 
-    fn echo(mut io: DuplexStream, service: Rc<()>) -> LocalBoxFuture<'static, ()> {
+    /// A `?` is a question whose answer never comes.
+    fn echo(mut io: DuplexStream, connection: Rc<Connection>, service: Rc<()>) -> LocalBoxFuture<'static, ()> {
         Box::pin(async move {
+            let mut asked = Vec::new();
             while let Ok(byte) = io.read_u8().await {
                 assert_ne!(byte, b'!', "a connection that panics");
-                io.write_u8(byte).await.unwrap();
+                if byte == b'?' {
+                    asked.push(connection.answer());
+                } else {
+                    io.write_u8(byte).await.unwrap();
+                }
             }
             drop(service);
         })
@@ -214,6 +269,9 @@ mod tests {
         timeout(LONG, client.read_u8()).await.is_ok_and(|answer| answer.unwrap() == b'a')
     }
 
+    /// Shorter than an idle connection is kept.
+    const A_WHILE: Duration = Duration::from_mins(1);
+
     #[test]
     fn the_service_is_there_while_somebody_is_connected_and_a_little_longer() {
         run(9, |street| async move {
@@ -221,7 +279,7 @@ mod tests {
             assert_eq!(street.services(), (0, 0), "nobody has come");
             let mut first = street.client();
             assert!(is_served(&mut first).await);
-            sleep(LONG).await;
+            sleep(A_WHILE).await;
             assert_eq!(street.services(), (1, 1));
             drop(first);
             sleep(LINGER / 2).await;
@@ -236,15 +294,48 @@ mod tests {
         });
     }
 
+    async fn is_closed(client: &mut DuplexStream) -> bool {
+        timeout(LONG, client.read_u8()).await.is_ok_and(|answer| answer.is_err())
+    }
+
     #[test]
-    fn who_comes_when_all_places_are_taken_waits_for_one() {
+    fn for_who_comes_when_all_places_are_taken_the_one_that_is_idle_for_longest_is_closed() {
         run(2, |street| async move {
-            let (mut first, mut second, mut third) = (street.client(), street.client(), street.client());
+            let (mut first, mut second) = (street.client(), street.client());
             assert!(is_served(&mut first).await && is_served(&mut second).await);
-            assert!(!is_served(&mut third).await);
-            assert!(is_served(&mut second).await);
+            first.write_u8(b'?').await.unwrap();
+            sleep(BACK_OFF).await;
+            let mut third = street.client();
+            assert!(is_served(&mut third).await);
+            assert!(is_closed(&mut second).await);
+            assert!(is_served(&mut first).await, "it waits for an answer");
+        });
+    }
+
+    #[test]
+    fn who_comes_when_all_places_are_taken_and_busy_waits_for_one() {
+        run(2, |street| async move {
+            let (mut first, mut second) = (street.client(), street.client());
+            for busy in [&mut first, &mut second] {
+                busy.write_u8(b'?').await.unwrap();
+            }
+            assert!(is_served(&mut first).await && is_served(&mut second).await);
+            let mut third = street.client();
+            third.write_u8(b'a').await.unwrap();
+            assert!(timeout(A_WHILE, third.read_u8()).await.is_err());
             drop(first);
             assert_eq!(timeout(LONG, third.read_u8()).await.unwrap().unwrap(), b'a');
+        });
+    }
+
+    #[test]
+    fn who_asks_nothing_for_long_is_closed() {
+        run(9, |street| async move {
+            let mut idle = street.client();
+            assert!(is_served(&mut idle).await);
+            let begin = Instant::now();
+            assert!(is_closed(&mut idle).await);
+            assert!(begin.elapsed() >= A_WHILE && begin.elapsed() < A_WHILE * 2, "{:?}", begin.elapsed());
         });
     }
 

@@ -1,28 +1,35 @@
 //! What every request goes through before it reaches a handler, and every answer on its way back.
 //!
 //! Invariant: never more than `max_requests` answers of a listener are in the making or on their way, and beside them
-//! never more than [`WAITING`] that wait for something to happen. Over TCP, [`TURNS`] of them are being worked on; the
-//! others stand in line, so that a flood does not stand before what comes over the control socket to the same thread.
+//! never more than [`WAITING`] that wait for something to happen. Over TCP, [`TURNS`] of those that read are being worked
+//! on; the others stand in line, so that a flood does not stand before what comes over the control socket to the same
+//! thread. Every request that reaches a route has a [`Principal`] in its extensions, and passed [`admit`] for that route.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::uri::Authority;
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpMessage, HttpRequest, ResponseError};
 use futures_util::FutureExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::audit::written_down;
+use crate::auth::{Auth, Principal, Tenure, check_fetch_site};
+use crate::door::{Answering, Connection};
+use crate::openapi::check_query;
 use crate::problem::Problem;
-use crate::routes::Listener;
+use crate::routes::{Access, Listener, Route};
 use crate::server::Shared;
+use crate::snapshot;
 
 /// Followers of logs and waiters for executions at a time, per listener; as many as the runtime lets wait.
 const WAITING: usize = 1_024;
@@ -30,14 +37,26 @@ const WAITING: usize = 1_024;
 /// want the metrics of 1,000 agents: an answer over the control socket takes 25 ms, without turns a second.
 const TURNS: usize = 2;
 
-/// Nothing but our own style sheet and icon, in no frame, no script, no form.
+/// For every answer that brings no policy of its own: nothing but our own style sheet and icon, in no frame, no script, no
+/// form.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
     frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
+/// The policy of the dashboard: its own scripts, style sheets, icon and API, and the one import map that stands in the
+/// page, known by the base64 of its SHA-256. No other inline script or style, no frame, no form, no other site.
+pub(crate) fn page_policy(import_map_sha256: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'self' 'sha256-{import_map_sha256}'; style-src 'self'; img-src 'self'; \
+         connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+}
+
 /// Sets the headers that every answer has.
 pub(crate) fn secure(headers: &mut HeaderMap) {
-    let fixed: [(HeaderName, &'static str); 5] = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    }
+    let fixed: [(HeaderName, &'static str); 4] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -56,7 +75,7 @@ pub(crate) fn secure(headers: &mut HeaderMap) {
 pub(crate) struct Places {
     short: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     max_requests: u32,
 }
 
@@ -65,11 +84,16 @@ struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
+/// A request's turn to be worked on; the next one's when this is dropped.
+struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
 impl Places {
     pub fn new(max_requests: u32) -> Self {
         let short = usize::try_from(max_requests).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS);
         let waiting = Arc::new(Semaphore::new(WAITING));
-        Self { short: Arc::new(Semaphore::new(short)), waiting, turns: Semaphore::new(TURNS), max_requests }
+        Self { short: Arc::new(Semaphore::new(short)), waiting, turns: Arc::new(Semaphore::new(TURNS)), max_requests }
     }
 
     fn take(&self) -> Result<Place, Problem> {
@@ -81,23 +105,21 @@ impl Places {
         Ok(Place { _permit: permit })
     }
 
-    /// Moves a request that is going to wait from the short places to the waiting ones.
+    /// Moves a request that is going to wait from the short places to the waiting ones, and ends its turn.
     pub fn wait(&self, request: &HttpRequest) -> Result<(), Problem> {
         let permit = self.waiting.clone().try_acquire_owned().map_err(|_| {
             let text = format!("{WAITING} followers and waiters are connected already");
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, text)
         })?;
-        request.extensions_mut().insert(Place { _permit: permit });
+        let mut extensions = request.extensions_mut();
+        extensions.insert(Place { _permit: permit });
+        extensions.remove::<Turn>();
         Ok(())
     }
 
-    /// Waits until it is this request's turn, which ends with what is given back. What is open needs no body and waits for
-    /// nothing; what comes over the control socket does, and needs no turn.
-    async fn turn(&self, listener: Listener) -> Option<SemaphorePermit<'_>> {
-        match listener {
-            Listener::Tcp => self.turns.acquire().await.ok(),
-            Listener::ControlSocket => None,
-        }
+    /// Waits until it is this request's turn.
+    async fn turn(&self) -> Option<Turn> {
+        self.turns.clone().acquire_owned().await.ok().map(|permit| Turn { _permit: permit })
     }
 
     /// Resolves when no request is in progress any more. New ones are not let in.
@@ -107,75 +129,138 @@ impl Places {
     }
 }
 
-/// The middleware.
+/// The middleware around everything: bounds, who asks, panics, headers.
 pub(crate) async fn gate(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let shared = request.app_data::<Data<Shared>>().expect("every app has it").clone();
-    let admitted = check_way(shared.listener, &request).and_then(|()| shared.places.take());
-    let place = match admitted {
-        Ok(place) => place,
-        Err(problem) => return Ok(request.into_response(problem.error_response())),
+    let answering = request.conn_data::<Rc<Connection>>().map(Connection::answer);
+    let tenure = match enter(&shared, &request).await {
+        Ok(tenure) => tenure,
+        Err(problem) => {
+            shared.counters.answered(problem.status_code());
+            return Ok(request.into_response(problem.error_response()));
+        }
     };
-    request.extensions_mut().insert(place);
-    let turn = shared.places.turn(shared.listener).await;
-    let answer = AssertUnwindSafe(next.call(request)).catch_unwind().await;
-    drop(turn);
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    // What changes something reads a body and may wait for it: that takes no turn, and is for those with a role only.
+    // What comes over the control socket needs none either, nor what is there already.
+    if reads && shared.listener == Listener::Tcp && !snapshot::is_ready(&shared, request.request()) {
+        let turn = shared.places.turn().await;
+        turn.map(|turn| request.extensions_mut().insert(turn));
+    }
+    let answer = AssertUnwindSafe(next.call(request)).catch_unwind();
+    let answer = match tenure.clone().filter(|_| reads) {
+        None => answer.await,
+        // Who waits for something does so no longer than they may.
+        Some(tenure) => tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = tenure.over() => return Err(over().into()),
+        },
+    };
+    if !reads {
+        shared.snapshot.stale();
+    }
     let Ok(answer) = answer else {
+        shared.counters.panicked();
+        shared.counters.answered(StatusCode::INTERNAL_SERVER_ERROR);
         // The panic hook has written it to the log. The connection is kept: only this request is lost.
         return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a handler panicked; the log says where").into());
     };
-    let mut answer = answer?.map_into_boxed_body();
+    let answer = answer.inspect_err(|error| shared.counters.answered(error.as_response_error().status_code()))?;
+    shared.counters.answered(answer.status());
+    let mut answer = answer.map_into_boxed_body();
     secure(answer.headers_mut());
-    let place = answer.request().extensions_mut().remove::<Place>();
-    Ok(answer.map_body(|_, body| BoxBody::new(Held { body, _place: place })))
-}
-
-/// TCP is for browsers and scrapers of this machine: not for pages of other sites (DNS rebinding), not through a proxy,
-/// which would let the whole world in.
-fn check_way(listener: Listener, request: &ServiceRequest) -> Result<(), Problem> {
-    if listener == Listener::ControlSocket {
-        return Ok(());
-    }
-    let headers = request.headers();
-    let forwarded =
-        headers.keys().find(|name| **name == header::FORWARDED || name.as_str().starts_with("x-forwarded-"));
-    if let Some(name) = forwarded {
-        let text = format!("the request came through a proxy (header {name}), and there is no authentication yet");
-        return Err(Problem::new(StatusCode::FORBIDDEN, text).hint("ask on this machine, without a proxy"));
-    }
-    let mut hosts = headers
-        .get_all(header::HOST)
-        .map(|host| host.to_str().unwrap_or_default())
-        .chain(request.uri().authority().map(Authority::as_str))
-        .peekable();
-    let all_local = hosts.peek().is_some() && hosts.all(is_loopback);
-    if !all_local {
-        let text = "the Host header names no loopback address";
-        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, text).hint("ask for localhost, 127.0.0.1 or [::1]"));
-    }
-    let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
-    if origin.is_some_and(|origin| !origin.strip_prefix("http://").is_some_and(is_loopback)) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "pages of other sites may not ask"));
-    }
-    Ok(())
-}
-
-/// Whether a Host is this machine, whatever its port (it may be an SSH tunnel's).
-fn is_loopback(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()) => name,
-        _ => host,
+    let place = {
+        let mut extensions = answer.request().extensions_mut();
+        extensions.remove::<Turn>();
+        extensions.remove::<Place>()
     };
-    name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
+    Ok(answer.map_body(|_, body| {
+        let streams = body.size() == BodySize::Stream;
+        let cut = tenure.filter(|_| streams).map(Tenure::over);
+        if let (true, Some(connection)) = (streams, &answering) {
+            connection.stream();
+        }
+        BoxBody::new(Held { body, cut, rest: Bytes::new(), _place: place, _answering: answering })
+    }))
 }
 
-/// A body that holds its request's place until it is sent or given up.
+/// Gives a request a place, finds out who asks, and until when they may.
+async fn enter(shared: &Shared, request: &ServiceRequest) -> Result<Option<Tenure>, Problem> {
+    match shared.listener {
+        Listener::ControlSocket => Auth::check_url(request)?,
+        Listener::Tcp => shared.auth.check_way(request)?,
+    }
+    let place = shared.places.take()?;
+    request.extensions_mut().insert(place);
+    let principal = match shared.listener {
+        Listener::ControlSocket => Principal::over_control_socket(said(request.headers())),
+        Listener::Tcp => shared.auth.identify(request, &shared.handle).await?,
+    };
+    let tenure = principal.tenure.clone();
+    request.extensions_mut().insert(principal);
+    Ok(tenure)
+}
+
+/// A requester's name is cut off here: it goes into events and reasons.
+const MAX_NAME: usize = 64;
+
+/// Who asks over the control socket, as far as they say so: it lets nobody in but the user of the orchestrator.
+fn said(headers: &HeaderMap) -> String {
+    let said = headers.get("werkpilot-by").and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
+    let said: String = said.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+    if said.is_empty() { "control socket".to_owned() } else { said }
+}
+
+/// The middleware around one route: lets in whom its row lets in.
+pub(crate) async fn admit(
+    route: &'static Route,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    if let Err(problem) = check(route, &request) {
+        return Ok(request.into_response(problem.error_response()));
+    }
+    if !route.method.reads() {
+        return written_down(route, request, next).await;
+    }
+    Ok(next.call(request).await?.map_into_boxed_body())
+}
+
+fn check(route: &Route, request: &ServiceRequest) -> Result<(), Problem> {
+    let shared = request.app_data::<Data<Shared>>().expect("every app has it");
+    let extensions = request.extensions();
+    let principal = extensions.get::<Principal>().expect("the gate put it there");
+    if shared.listener == Listener::Tcp {
+        check_fetch_site(request.headers(), request.method(), route.access == Access::Public)?;
+    }
+    principal.may(route)?;
+    shared.auth.check_csrf(principal, route, request.headers())?;
+    check_query(request.request())
+}
+
+/// A token was revoked, or a session is over, while its request waited.
+fn over() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "the token was revoked, or the session is over")
+        .of_kind("urn:werkpilot:unauthenticated")
+}
+
+/// A body that holds its request's place until it is sent, given up, or cut off because whom it is for may have it no
+/// longer.
 struct Held {
     body: BoxBody,
+    cut: Option<LocalBoxFuture<'static, ()>>,
+    /// What is left of the piece that comes next.
+    rest: Bytes,
     _place: Option<Place>,
+    _answering: Option<Answering>,
 }
+
+/// A body goes out in pieces of so many bytes: a client that reads slowly makes us keep one of them, not megabytes.
+const PIECE: usize = 64 * 1024;
 
 impl MessageBody for Held {
     type Error = <BoxBody as MessageBody>::Error;
@@ -185,34 +270,18 @@ impl MessageBody for Held {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.body).poll_next(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_names_of_this_machine_are_loopback() {
-        for host in ["localhost", "LocalHost:3001", "127.0.0.1:3001", "[::1]", "[::1]:80"] {
-            assert!(is_loopback(host), "{host}");
+        if self.cut.as_mut().is_some_and(|cut| cut.as_mut().poll(cx).is_ready()) {
+            self.cut = None;
+            // Not an end: what was sent is not all there is.
+            return Poll::Ready(Some(Err("the token was revoked, or the session is over".into())));
         }
-        let others = [
-            "",
-            "evil.example",
-            "localhost.evil.example",
-            "evil.example:3001",
-            "127.0.0.1.evil.example",
-            "[::2]:1",
-            "localhost:",
-            "localhost:80x",
-            "127.0.0.1@evil.example",
-            "localhost:1:2",
-            ":3001",
-        ];
-        for host in others {
-            assert!(!is_loopback(host), "{host}");
+        if self.rest.is_empty() {
+            match Pin::new(&mut self.body).poll_next(cx) {
+                Poll::Ready(Some(Ok(piece))) => self.rest = piece,
+                other => return other,
+            }
         }
+        let piece = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(self.rest.split_to(piece))))
     }
 }

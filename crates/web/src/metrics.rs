@@ -3,23 +3,33 @@
 use actix_web::http::header::{ACCEPT, VARY};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use werkpilot_runtime::view::Scrape;
 
 use crate::accept::{Form, negotiate};
 use crate::openmetrics::{Dialect, render};
 use crate::problem::Problem;
 use crate::server::Shared;
+use crate::snapshot;
+
+fn form(request: &HttpRequest) -> Form {
+    let headers = request.headers().get_all(ACCEPT);
+    let accept = headers.map(|value| value.to_str().unwrap_or_default()).collect::<Vec<_>>().join(",");
+    negotiate(&accept)
+}
+
+/// Whether the Accept header asks for JSON.
+pub(crate) fn wants_json(request: &HttpRequest) -> bool {
+    form(request) == Form::Json
+}
 
 /// In the form that the Accept header asks for.
 pub(crate) async fn show(shared: Data<Shared>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let headers = request.headers().get_all(ACCEPT);
-    let accept = headers.map(|value| value.to_str().unwrap_or_default()).collect::<Vec<_>>().join(",");
-    let handle = &shared.handle;
-    let mut answer = HttpResponse::Ok();
-    answer.insert_header((VARY, "accept"));
-    let dialect = match negotiate(&accept) {
-        Form::Json => return Ok(answer.json(handle.overview().await?)),
+    let dialect = match form(&request) {
+        Form::Json => return snapshot::metrics(&shared, &request).await,
         Form::OpenMetrics => Dialect::OpenMetrics,
         Form::Prometheus => Dialect::Prometheus,
     };
-    Ok(answer.content_type(dialect.content_type()).body(render(&handle.scrape().await?, dialect)))
+    let scrape = Scrape { http: Some(shared.counters.told()), ..shared.handle.scrape().await? };
+    let text = render(&scrape, dialect);
+    Ok(HttpResponse::Ok().insert_header((VARY, "accept")).content_type(dialect.content_type()).body(text))
 }

@@ -7,6 +7,7 @@ mod agents;
 mod bus;
 mod events;
 mod family;
+mod http;
 mod judgement;
 mod memory;
 mod orchestrator;
@@ -38,6 +39,7 @@ const GROUPS: &[Group] = &[
     events::EVENTS,
     events::NOTIFICATIONS,
     bus::BUS,
+    http::HTTP,
     store::STORE,
 ];
 

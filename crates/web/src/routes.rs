@@ -2,14 +2,19 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, guard, web};
 
+use werkpilot_core::role::Role;
+
 use crate::api::{
-    agents, bus, control, dead_letters, events, executions, figures, graph, history, logs, memory, notifications,
-    optimizer, queue, schedule, simulate, why,
+    agents, audit, bus, console, control, dead_letters, events, executions, figures, graph, history, logs, memory, notifications,
+    optimizer, overview, queue, schedule, session, simulate, stream, tokens, why,
 };
+use crate::gate::admit;
 use crate::problem::Problem;
-use crate::{health, metrics, page};
+use crate::routes::Method::{Delete, Get, Post};
+use crate::{dashboard, health, metrics, openapi};
 
 /// Over which way a request comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +28,31 @@ pub enum Listener {
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Whoever reaches a listener: overview, health, metrics. Nothing that changes something, no logs, no payloads.
-    Open,
-    /// The control socket only.
-    Control,
+    /// Whoever reaches a listener: the page itself, whether we live, and logging in.
+    Public,
+    /// Without a token over plain TCP on loopback, asked for by a loopback name and not through a proxy; otherwise from
+    /// viewers on.
+    Overview,
+    /// From viewers on: all reading, logs and payloads included.
+    Viewer,
+    /// From operators on: what acts on agents, executions, dead letters and the bus.
+    Operator,
+    /// Admins: what concerns the orchestrator itself, its settings, tokens and the audit log.
+    Admin,
+    /// The control socket only, whatever token comes along.
+    Local,
+}
+
+impl Access {
+    /// The least role that is let in; `None`: no role is needed, or none is enough.
+    pub const fn role(self) -> Option<Role> {
+        match self {
+            Self::Public | Self::Local => None,
+            Self::Overview | Self::Viewer => Some(Role::Viewer),
+            Self::Operator => Some(Role::Operator),
+            Self::Admin => Some(Role::Admin),
+        }
+    }
 }
 
 /// What a route does.
@@ -36,6 +62,8 @@ pub enum Method {
     Get,
     /// Changes.
     Post,
+    /// Ends what there is.
+    Delete,
 }
 
 impl Method {
@@ -44,14 +72,20 @@ impl Method {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Delete => "DELETE",
         }
+    }
+
+    /// Whether it changes nothing.
+    pub const fn reads(self) -> bool {
+        matches!(self, Self::Get)
     }
 }
 
 /// One route.
 #[derive(Clone, Copy)]
 pub struct Route {
-    /// Its method. What is open can be asked for with HEAD as well.
+    /// Its method. What is public or overview can be asked for with HEAD as well.
     pub method: Method,
     /// Its path, with names in braces.
     pub path: &'static str,
@@ -66,80 +100,112 @@ impl std::fmt::Debug for Route {
     }
 }
 
-const fn open(path: &'static str, handler: fn() -> actix_web::Route) -> Route {
-    Route { method: Method::Get, path, access: Access::Open, handler }
+const fn open(method: Method, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
+    Route { method, path, access: Access::Public, handler }
 }
 
-const fn get(path: &'static str, handler: fn() -> actix_web::Route) -> Route {
-    Route { method: Method::Get, path, access: Access::Control, handler }
+const fn overview(method: Method, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
+    Route { method, path, access: Access::Overview, handler }
 }
 
-const fn post(path: &'static str, handler: fn() -> actix_web::Route) -> Route {
-    Route { method: Method::Post, path, access: Access::Control, handler }
+const fn view(method: Method, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
+    Route { method, path, access: Access::Viewer, handler }
 }
 
-/// All routes.
-pub static ROUTES: [Route; 56] = [
-    open("/", || web::to(page::show)),
-    open("/assets/status.css", || web::to(page::style)),
-    open("/assets/icon.svg", || web::to(page::icon)),
-    open("/metrics", || web::to(metrics::show)),
-    open("/livez", || web::to(health::livez)),
-    open("/readyz", || web::to(health::readyz)),
-    open("/healthz", || web::to(health::healthz)),
-    open("/api/v1/agents", || web::to(agents::list)),
-    open("/api/v1/agents/{name}", || web::to(agents::show)),
-    open("/api/v1/agents/{name}/health", || web::to(agents::health)),
-    open("/api/v1/queue", || web::to(queue::show)),
-    open("/api/v1/schedule", || web::to(schedule::show)),
-    open("/api/v1/bus", || web::to(bus::show)),
-    open("/api/v1/memory", || web::to(memory::show)),
-    open("/api/v1/figures/{name}", || web::to(figures::show)),
-    open("/api/v1/graph", || web::to(graph::show)),
-    open("/api/v1/why/{subject}", || web::to(why::show)),
-    post("/api/v1/agents/{name}/start", || web::to(agents::start)),
-    post("/api/v1/agents/{name}/stop", || web::to(agents::stop)),
-    post("/api/v1/agents/{name}/restart", || web::to(agents::restart)),
-    post("/api/v1/agents/{name}/enable", || web::to(agents::enable)),
-    post("/api/v1/agents/{name}/disable", || web::to(agents::disable)),
-    post("/api/v1/agents/{name}/trigger", || web::to(executions::trigger)),
-    get("/api/v1/agents/{name}/logs", || web::to(logs::show)),
-    get("/api/v1/executions", || web::to(history::list)),
-    get("/api/v1/executions/{run}", || web::to(history::show)),
-    get("/api/v1/executions/{run}/logs", || web::to(history::output)),
-    get("/api/v1/executions/{run}/wait", || web::to(executions::wait)),
-    post("/api/v1/executions/{run}/cancel", || web::to(executions::cancel)),
-    get("/api/v1/dead-letters", || web::to(dead_letters::list)),
-    get("/api/v1/dead-letters/{id}", || web::to(dead_letters::show)),
-    post("/api/v1/dead-letters/{id}/replay", || web::to(dead_letters::replay)),
-    post("/api/v1/dead-letters/{id}/edit", || web::to(dead_letters::edit)),
-    post("/api/v1/dead-letters/{id}/discard", || web::to(dead_letters::discard)),
-    get("/api/v1/dead-letters/replay", || web::to(dead_letters::replays)),
-    post("/api/v1/dead-letters/replay", || web::to(dead_letters::replay_many)),
-    get("/api/v1/dead-letters/replay/{set}", || web::to(dead_letters::progress)),
-    post("/api/v1/dead-letters/replay/{set}/cancel", || web::to(dead_letters::cancel)),
-    post("/api/v1/dead-letters/discard", || web::to(dead_letters::discard_many)),
-    get("/api/v1/memory/profiles", || web::to(memory::profiles)),
-    get("/api/v1/memory/profiles/{id}", || web::to(memory::profile)),
-    get("/api/v1/events", || web::to(events::list)),
-    get("/api/v1/notifications", || web::to(notifications::list)),
-    post("/api/v1/notifications/test", || web::to(notifications::test)),
-    get("/api/v1/bus/services", || web::to(bus::services)),
-    get("/api/v1/simulate", || web::to(simulate::show)),
-    open("/api/v1/reports", || web::to(optimizer::list)),
-    get("/api/v1/reports/{id}", || web::to(optimizer::show)),
-    post("/api/v1/optimize", || web::to(optimizer::run)),
-    get("/api/v1/decisions", || web::to(optimizer::decisions)),
-    post("/api/v1/decisions/{id}/undo", || web::to(optimizer::undo)),
-    get("/api/v1/config", || web::to(control::config)),
-    post("/api/v1/pause", || web::to(control::pause)),
-    post("/api/v1/resume", || web::to(control::resume)),
-    post("/api/v1/reload", || web::to(control::reload)),
-    post("/api/v1/shutdown", || web::to(control::shutdown)),
+const fn operate(method: Method, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
+    Route { method, path, access: Access::Operator, handler }
+}
+
+const fn admin(method: Method, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
+    Route { method, path, access: Access::Admin, handler }
+}
+
+const fn local(method: Method, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
+    Route { method, path, access: Access::Local, handler }
+}
+
+/// All routes. What is not in here does not exist.
+pub static ROUTES: &[Route] = &[
+    open(Get, "/", || web::to(dashboard::show)),
+    open(Get, "/assets/{file:.+}", || web::to(dashboard::asset)),
+    overview(Get, "/metrics", || web::to(metrics::show)),
+    open(Get, "/livez", || web::to(health::livez)),
+    open(Get, "/readyz", || web::to(health::readyz)),
+    open(Get, "/healthz", || web::to(health::healthz)),
+    open(Get, "/api/docs", || web::to(openapi::page)),
+    open(Get, "/api/docs/{file}", || web::to(openapi::file)),
+    open(Get, "/api/v1/openapi.json", || web::to(openapi::show)),
+    overview(Get, "/api/v1/overview", || web::to(overview::show)),
+    overview(Get, "/api/v1/agents", || web::to(agents::list)),
+    overview(Get, "/api/v1/agents/changes", || web::to(agents::changes)),
+    overview(Get, "/api/v1/agents/{name}", || web::to(agents::show)),
+    overview(Get, "/api/v1/agents/{name}/health", || web::to(agents::health)),
+    overview(Get, "/api/v1/queue", || web::to(queue::show)),
+    overview(Get, "/api/v1/schedule", || web::to(schedule::show)),
+    overview(Get, "/api/v1/bus", || web::to(bus::show)),
+    overview(Get, "/api/v1/memory", || web::to(memory::show)),
+    overview(Get, "/api/v1/memory/history", || web::to(memory::history)),
+    overview(Get, "/api/v1/figures/{name}", || web::to(figures::show)),
+    overview(Get, "/api/v1/graph", || web::to(graph::show)),
+    overview(Get, "/api/v1/graph/{name}/impact", || web::to(graph::impact)),
+    overview(Get, "/api/v1/agents/{name}/impact", || web::to(graph::impact_of_agent)),
+    view(Get, "/api/v1/agents/{name}/config", || web::to(agents::config)),
+    overview(Get, "/api/v1/why/{subject}", || web::to(why::show)),
+    operate(Post, "/api/v1/agents/{name}/start", || web::to(agents::start)),
+    operate(Post, "/api/v1/agents/{name}/stop", || web::to(agents::stop)),
+    operate(Post, "/api/v1/agents/{name}/restart", || web::to(agents::restart)),
+    operate(Post, "/api/v1/agents/{name}/enable", || web::to(agents::enable)),
+    operate(Post, "/api/v1/agents/{name}/disable", || web::to(agents::disable)),
+    operate(Post, "/api/v1/agents/{name}/trigger", || web::to(executions::trigger)),
+    view(Get, "/api/v1/agents/{name}/logs", || web::to(logs::show)),
+    view(Get, "/api/v1/executions", || web::to(history::list)),
+    view(Get, "/api/v1/executions/{run}", || web::to(history::show)),
+    view(Get, "/api/v1/executions/{run}/logs", || web::to(history::output)),
+    view(Get, "/api/v1/executions/{run}/wait", || web::to(executions::wait)),
+    operate(Post, "/api/v1/executions/{run}/cancel", || web::to(executions::cancel)),
+    view(Get, "/api/v1/dead-letters", || web::to(dead_letters::list)),
+    view(Get, "/api/v1/dead-letters/{id}", || web::to(dead_letters::show)),
+    operate(Post, "/api/v1/dead-letters/{id}/replay", || web::to(dead_letters::replay)),
+    operate(Post, "/api/v1/dead-letters/{id}/edit", || web::to(dead_letters::edit)),
+    operate(Post, "/api/v1/dead-letters/{id}/discard", || web::to(dead_letters::discard)),
+    view(Get, "/api/v1/dead-letters/replay", || web::to(dead_letters::replays)),
+    operate(Post, "/api/v1/dead-letters/replay", || web::to(dead_letters::replay_many)),
+    view(Get, "/api/v1/dead-letters/replay/{set}", || web::to(dead_letters::progress)),
+    operate(Post, "/api/v1/dead-letters/replay/{set}/cancel", || web::to(dead_letters::cancel)),
+    operate(Post, "/api/v1/dead-letters/discard", || web::to(dead_letters::discard_many)),
+    view(Get, "/api/v1/memory/profiles", || web::to(memory::profiles)),
+    view(Get, "/api/v1/memory/profiles/{id}", || web::to(memory::profile)),
+    view(Get, "/api/v1/events", || web::to(events::list)),
+    view(Get, "/api/v1/events/stream", || web::to(stream::follow)),
+    view(Get, "/api/v1/notifications", || web::to(notifications::list)),
+    operate(Post, "/api/v1/notifications/test", || web::to(notifications::test)),
+    view(Get, "/api/v1/bus/services", || web::to(bus::services)),
+    operate(Post, "/api/v1/bus/request", || web::to(console::request)),
+    operate(Post, "/api/v1/bus/publish", || web::to(console::publish)),
+    view(Get, "/api/v1/simulate", || web::to(simulate::show)),
+    overview(Get, "/api/v1/reports", || web::to(optimizer::list)),
+    view(Get, "/api/v1/reports/{id}", || web::to(optimizer::show)),
+    admin(Post, "/api/v1/optimize", || web::to(optimizer::run)),
+    view(Get, "/api/v1/decisions", || web::to(optimizer::decisions)),
+    admin(Post, "/api/v1/decisions/{id}/undo", || web::to(optimizer::undo)),
+    view(Get, "/api/v1/config", || web::to(control::config)),
+    operate(Post, "/api/v1/pause", || web::to(control::pause)),
+    operate(Post, "/api/v1/resume", || web::to(control::resume)),
+    view(Get, "/api/v1/reload", || web::to(control::preview)),
+    admin(Post, "/api/v1/reload", || web::to(control::reload)),
+    admin(Post, "/api/v1/shutdown", || web::to(control::shutdown)),
+    open(Get, "/api/v1/session", || web::to(session::show)),
+    open(Post, "/api/v1/session", || web::to(session::log_in)),
+    open(Delete, "/api/v1/session", || web::to(session::log_out)),
+    local(Post, "/api/v1/login-codes", || web::to(session::create_code)),
+    admin(Get, "/api/v1/audit", || web::to(audit::list)),
+    admin(Get, "/api/v1/tokens", || web::to(tokens::list)),
+    admin(Post, "/api/v1/tokens", || web::to(tokens::create)),
+    admin(Delete, "/api/v1/tokens/{id}", || web::to(tokens::revoke)),
 ];
 
-/// Registers the routes as this listener has them. What it may not have is not registered but for the answer that says so.
-pub(crate) fn configure(config: &mut web::ServiceConfig, listener: Listener) {
+/// Registers the routes, each behind the middleware that lets in whom its row lets in.
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
     let mut paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
     paths.sort_unstable();
     paths.dedup();
@@ -147,17 +213,17 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, listener: Listener) {
         let mut resource = web::resource(path);
         let mut allowed = Vec::new();
         for route in ROUTES.iter().filter(|route| route.path == path) {
-            let may = route.access == Access::Open || listener == Listener::ControlSocket;
-            let handler = if may { (route.handler)() } else { web::to(use_the_cli) };
             allowed.push(route.method.as_str());
-            resource = resource.route(match route.method {
-                Method::Get if route.access == Access::Open => {
+            let handler = match route.method {
+                Method::Get if matches!(route.access, Access::Public | Access::Overview) => {
                     allowed.push("HEAD");
-                    handler.guard(guard::Any(guard::Get()).or(guard::Head()))
+                    (route.handler)().guard(guard::Any(guard::Get()).or(guard::Head()))
                 }
-                Method::Get => handler.guard(guard::Get()),
-                Method::Post => handler.guard(guard::Post()),
-            });
+                Method::Get => (route.handler)().guard(guard::Get()),
+                Method::Post => (route.handler)().guard(guard::Post()),
+                Method::Delete => (route.handler)().guard(guard::Delete()),
+            };
+            resource = resource.route(handler.wrap(from_fn(move |request, next| admit(route, request, next))));
         }
         let allowed = allowed.join(", ");
         config.service(resource.default_service(web::to(move |request: HttpRequest| {
@@ -165,11 +231,6 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, listener: Listener) {
         })));
     }
     config.default_service(web::to(unknown_path));
-}
-
-async fn use_the_cli() -> HttpResponse {
-    let text = "changes, logs and payloads are not served over TCP";
-    Problem::new(StatusCode::FORBIDDEN, text).hint("use the CLI, which talks over the control socket").error_response()
 }
 
 fn wrong_method(request: &HttpRequest, allowed: &str) -> HttpResponse {

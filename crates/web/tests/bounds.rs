@@ -1,14 +1,15 @@
-//! What a client can't do to us: large bodies, slow bodies, handlers that panic, streams that never end.
+//! What a client can't do to us: large and slow requests, requests in requests, paths that lead outside, handlers that
+//! panic, streams that never end.
 
 mod common;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Plan, Request, job, parse, wait_for, write_log};
+use common::{Plan, Request, Site, job, parse, wait_for, write_log};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 
 #[test]
 fn a_body_that_is_too_large_is_refused_with_the_limit() {
@@ -27,14 +28,14 @@ fn a_body_that_is_too_large_is_refused_with_the_limit() {
 #[test]
 fn a_body_that_makes_no_sense_is_refused() {
     Plan::of(vec![job("a", "true")]).run(|site| async move {
-        for body in [
-            json!([1]),
-            json!({ "force": 1 }),
-            json!({ "pay": "x" }),
-            json!({ "payload": "a", "payloadBase64": "YQ==" }),
-            json!({ "payloadBase64": "%" }),
+        for (body, status) in [
+            (json!([1]), 400),
+            (json!({ "force": 1 }), 400),
+            (json!({ "pay": "x" }), 400),
+            (json!({ "payload": "a", "payloadBase64": "YQ==" }), 422),
+            (json!({ "payloadBase64": "%" }), 400),
         ] {
-            site.post("/api/v1/agents/a/trigger", &body).await.problem(400);
+            site.post("/api/v1/agents/a/trigger", &body).await.problem(status);
         }
         let broken = Request { body: b"{".to_vec(), ..Request::new("POST", "/api/v1/agents/a/trigger") };
         site.control(&broken).await.problem(400);
@@ -62,28 +63,170 @@ fn more_requests_than_allowed_in_progress_are_turned_away() {
     });
 }
 
+/// An open connection over TCP on which this was sent.
+async fn say(site: &Site, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(site.address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream
+}
+
+/// All that comes until the server closes.
+async fn rest(mut stream: impl AsyncRead + Unpin) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut bytes)).await;
+    read.expect("the server closes").unwrap();
+    bytes
+}
+
+/// The statuses of these answers.
+fn statuses(bytes: &[u8]) -> Vec<u16> {
+    let text = String::from_utf8_lossy(bytes);
+    // The words of a problem may name the protocol, too.
+    text.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.get(..3)?.parse().ok()).collect()
+}
+
+const ASK: &[u8] = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
 #[test]
-fn who_finds_tcp_full_waits_and_the_control_socket_is_not_full_with_it() {
+fn who_comes_when_tcp_is_full_gets_the_place_of_the_one_that_is_idle_for_longest() {
     let mut plan = Plan::of(vec![job("a", "true")]);
     plan.dashboard.max_connections = 2;
     plan.run(|site| async move {
-        let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
         let mut clients = Vec::new();
         for _ in 0..2 {
-            let mut client = tokio::net::TcpStream::connect(site.address).await.unwrap();
-            client.write_all(request).await.unwrap();
+            let mut client = say(&site, ASK).await;
             assert!(client.read(&mut [0; 4_096]).await.unwrap() > 0, "answered, and kept open");
             clients.push(client);
         }
-        let mut waits = tokio::net::TcpStream::connect(site.address).await.unwrap();
-        waits.write_all(request).await.unwrap();
+        let mut third = say(&site, ASK).await;
+        assert!(third.read(&mut [0; 4_096]).await.unwrap() > 0, "answered as well");
+        assert_eq!(rest(clients.remove(0)).await, b"", "it was closed");
+        clients[0].write_all(ASK).await.unwrap();
+        assert!(clients[0].read(&mut [0; 4_096]).await.unwrap() > 0, "it was not");
+        // Idle ones make room again and again; the control socket is not full with it.
         for _ in 0..20 {
+            assert_eq!(site.get("/livez").await.status, 200);
             assert_eq!(site.ask("/livez").await.status, 200);
         }
-        let answer = waits.try_read(&mut [0; 4_096]);
-        assert_eq!(answer.unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "it is still waiting");
-        clients.clear();
-        assert!(waits.read(&mut [0; 4_096]).await.unwrap() > 0, "a place is free");
+    });
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused_with_the_limit() {
+    Plan::of(vec![job("a", "true")]).run(|site| async move {
+        for header in ["x".repeat(17_000), "x".repeat(300_000), "\r\nX: y".repeat(4_000)] {
+            let request = format!("GET /livez HTTP/1.1\r\nHost: localhost\r\nX: {header}\r\n\r\n");
+            let mut stream = TcpStream::connect(site.address).await.unwrap();
+            // The server may close before all is sent.
+            let _ = stream.write_all(request.as_bytes()).await;
+            let problem = parse(&rest(stream).await).problem(431);
+            assert_eq!(problem["detail"], "the request's head has more than 16384 bytes, or more than 96 headers");
+        }
+        let large = Request::new("GET", "/livez").header("X", &"x".repeat(16_000));
+        assert_eq!(site.tcp(&large).await.status, 200);
+        assert_eq!(site.control(&large).await.status, 200);
+    });
+}
+
+#[test]
+fn shapes_that_smuggle_requests_are_refused_and_the_connection_is_closed() {
+    Plan::of(vec![job("a", "true")]).run(|site| async move {
+        let smuggled = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        for head in [
+            "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "Transfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n0\r\n\r\n",
+            "Content-Length: 0\r\nContent-Length: 60\r\n\r\n",
+            "Content-Length: 0, 60\r\n\r\n",
+            "Content-Length: +0\r\n\r\n",
+            "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+            "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+            "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+            "X: y\r\n Content-Length: 60\r\n\r\n",
+            "X: y\n\r\n",
+            "X: y\rContent-Length: 60\r\n\r\n",
+            "X: a\0b\r\n\r\n",
+            "\r\n\0\r\n",
+        ] {
+            for method in ["GET", "POST"] {
+                let request = format!("{method} /livez HTTP/1.1\r\nHost: localhost\r\n{head}{smuggled}");
+                let answers = rest(say(&site, request.as_bytes()).await).await;
+                let expected = if head.starts_with("\r\n") {
+                    // The first request is whole, and gets its answer.
+                    vec![if method == "GET" { 200 } else { 405 }, 400]
+                } else {
+                    vec![400]
+                };
+                assert_eq!(statuses(&answers), expected, "{method} {head:?}: {}", String::from_utf8_lossy(&answers));
+            }
+        }
+    });
+}
+
+#[test]
+fn requests_in_one_go_are_answered_in_their_order() {
+    Plan::of(vec![job("a", "true")]).run(|site| async move {
+        let many = [ASK, b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"].concat().repeat(20);
+        let last = Request::new("GET", "/livez").bytes();
+        let answers = rest(say(&site, &[many, last].concat()).await).await;
+        let mut expected = [200, 404].repeat(20);
+        expected.push(200);
+        assert_eq!(statuses(&answers), expected);
+    });
+}
+
+#[test]
+fn who_sends_its_request_too_slowly_is_told_so_in_time() {
+    Plan::of(vec![job("a", "true")]).run(|site| async move {
+        let begin = Instant::now();
+        let silent = TcpStream::connect(site.address).await.unwrap();
+        let first = say(&site, b"GET /livez HTTP/1.1\r\nHost: loc").await;
+        // Not only the first request of a connection.
+        let second = say(&site, &[ASK, b"G"].concat()).await;
+        let body =
+            say(&site, b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{").await;
+        let first = rest(first).await;
+        parse(&first).problem(408);
+        assert_eq!(statuses(&rest(second).await), [200, 408]);
+        let took = begin.elapsed();
+        assert!(took >= Duration::from_secs(5) && took < Duration::from_secs(8), "{took:?}");
+        parse(&rest(body).await).problem(408);
+        assert!(begin.elapsed() < Duration::from_secs(18), "{:?}", begin.elapsed());
+        // Who says nothing at all takes no more than a place, as long as nobody else wants it.
+        assert_eq!(silent.try_read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn no_path_leads_out_of_the_table_of_routes() {
+    Plan::of(vec![job("a", "true")]).run(|site| async move {
+        write_log(&site.state, "a", &["inside"]);
+        std::fs::write(site.state.join("secret"), "outside").unwrap();
+        for path in [
+            "/../secret",
+            "/assets/../../secret",
+            "/assets/%2e%2e/%2e%2e/secret",
+            "/assets/..%2f..%2fsecret",
+            "/assets/..%5c..%5csecret",
+            "/assets//etc/passwd",
+            "//etc/passwd",
+            "/%2e%2e/%2e%2e/etc/passwd",
+            "/assets/%00",
+            "/assets/",
+            "/api/v1/agents/..%2f..%2fsecret/logs",
+            "/api/v1/agents/%2e%2e/logs",
+            "/api/v1/agents/../../secret/logs",
+            "/api/v1/agents/a%00/logs",
+            "/api/v1/agents/.%2fa/logs",
+            "/api/v1/memory/profiles/..%2f..%2fsecret",
+            "/api/v1/executions/..%2f..%2fsecret/logs",
+        ] {
+            for answer in [site.get(path).await, site.ask(path).await] {
+                let status = answer.status;
+                assert!([400, 401, 404].contains(&status), "{path}: {status} {}", String::from_utf8_lossy(&answer.body));
+                assert!(!answer.body.windows(7).any(|bytes| bytes == b"outside"), "{path}");
+            }
+        }
+        assert!(site.ask("/api/v1/agents/a/logs").await.text().contains("inside"));
     });
 }
 
@@ -97,6 +240,9 @@ fn a_panic_in_a_handler_is_a_500_and_nothing_else_is_lost() {
             assert_eq!(problem["detail"], "a handler panicked; the log says where");
         }
         assert_eq!(site.ask("/livez").await.status, 200);
+        let scrape = Request::new("GET", "/metrics").header("Accept", "application/openmetrics-text");
+        let told = site.tcp(&scrape).await;
+        assert!(told.text().contains("\nwerkpilot_http_panics_total 3\n"), "{}", told.text());
     });
 }
 

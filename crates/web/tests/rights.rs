@@ -1,9 +1,71 @@
-//! Who may ask for what, over which way: every route × both listeners, from the one table.
+//! Who may ask for what, over which way: every route × everybody × every method, from the one table.
 
 mod common;
 
-use common::{Plan, Request, job, name, service};
-use werkpilot_web::routes::{Access, Method, ROUTES};
+use common::{Plan, Request, Response, Site, job, name, service};
+use werkpilot_web::routes::{Access, Method, ROUTES, Route};
+
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"];
+
+/// Everybody who may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Anonymous,
+    AnonymousByProxy,
+    Viewer,
+    Operator,
+    Admin,
+    AdminByProxy,
+    Revoked,
+    Unknown,
+    Session,
+    SessionWithoutCsrf,
+    ControlSocket,
+}
+
+const EVERYBODY: [Who; 11] = [
+    Who::Anonymous,
+    Who::AnonymousByProxy,
+    Who::Viewer,
+    Who::Operator,
+    Who::Admin,
+    Who::AdminByProxy,
+    Who::Revoked,
+    Who::Unknown,
+    Who::Session,
+    Who::SessionWithoutCsrf,
+    Who::ControlSocket,
+];
+
+/// What has to come of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    LetIn,
+    Refused(u16, &'static str),
+}
+
+const LOGIN: Verdict = Verdict::Refused(401, "urn:werkpilot:unauthenticated");
+const ROLE: Verdict = Verdict::Refused(403, "urn:werkpilot:role");
+const LOCAL: Verdict = Verdict::Refused(403, "urn:werkpilot:local");
+const CSRF: Verdict = Verdict::Refused(403, "urn:werkpilot:csrf");
+
+/// The rule, said once more and otherwise than in the program.
+fn verdict(route: &Route, who: Who) -> Verdict {
+    use Who::{Admin, AdminByProxy, Anonymous, AnonymousByProxy, Operator, Session, SessionWithoutCsrf, Viewer};
+    let let_in_if = |good: bool| if good { Verdict::LetIn } else { ROLE };
+    match (who, route.access) {
+        (Who::ControlSocket, _) => Verdict::LetIn,
+        (Who::Revoked | Who::Unknown, _) => Verdict::Refused(401, "urn:werkpilot:login"),
+        (_, Access::Local) => LOCAL,
+        (SessionWithoutCsrf, Access::Public) if route.method == Method::Post => Verdict::LetIn,
+        (SessionWithoutCsrf, _) if route.method != Method::Get => CSRF,
+        (_, Access::Public) | (Anonymous, Access::Overview) => Verdict::LetIn,
+        (Anonymous | AnonymousByProxy, _) => LOGIN,
+        (Viewer, access) => let_in_if(matches!(access, Access::Overview | Access::Viewer)),
+        (Operator, access) => let_in_if(access != Access::Admin),
+        (Admin | AdminByProxy | Session | SessionWithoutCsrf, _) => Verdict::LetIn,
+    }
+}
 
 fn fleet() -> Plan {
     let mut sales = job("agent-sales", "true");
@@ -23,27 +85,118 @@ fn filled(path: &str) -> String {
         .replace("{run}", run)
         .replace("{id}", "1")
         .replace("{set}", "1")
+        .replace("{file}", "nothing")
+        .replace("{file:.+}", "nothing")
 }
 
-fn method(method: Method) -> &'static str {
-    method.as_str()
+/// What everybody shows.
+struct Papers {
+    tokens: [String; 3],
+    revoked: String,
+}
+
+impl Papers {
+    async fn made(site: &Site) -> Self {
+        let mut tokens = [const { String::new() }; 3];
+        for (token, role) in tokens.iter_mut().zip(["viewer", "operator", "admin"]) {
+            *token = site.token(&format!("a-{role}"), role).await.0;
+        }
+        let (revoked, id) = site.token("revoked", "admin").await;
+        site.revoke(&id).await;
+        Self { tokens, revoked }
+    }
+
+    async fn ask(&self, site: &Site, who: Who, request: Request) -> Response {
+        let bearer = |token: &str| format!("Bearer {token}");
+        let request = match who {
+            Who::ControlSocket => return site.control_head(&request).await,
+            Who::Anonymous => request,
+            Who::AnonymousByProxy => request.header("X-Forwarded-For", "192.0.2.7"),
+            Who::Viewer => request.header("Authorization", &bearer(&self.tokens[0])),
+            Who::Operator => request.header("Authorization", &bearer(&self.tokens[1])),
+            Who::Admin => request.header("Authorization", &bearer(&self.tokens[2])),
+            Who::AdminByProxy => {
+                request.header("Authorization", &bearer(&self.tokens[2])).header("Forwarded", "for=192.0.2.7")
+            }
+            Who::Revoked => request.header("Authorization", &bearer(&self.revoked)),
+            Who::Unknown => request.header("Authorization", &bearer(&format!("wp_{}", "x".repeat(43)))),
+            // A new one each time, as one of the routes logs out.
+            Who::Session | Who::SessionWithoutCsrf => {
+                let (cookie, csrf) = site.log_in().await;
+                let request = request.header("Cookie", &cookie);
+                if who == Who::Session { request.header("Werkpilot-Csrf", &csrf) } else { request }
+            }
+        };
+        site.tcp_head(&request).await
+    }
+}
+
+/// Whether a refusal comes from the rights and not from a handler.
+fn is_of_rights(answer: &Response) -> bool {
+    let kinds = ["unauthenticated", "role", "local", "csrf", "login", "origin"];
+    answer.status == 401
+        || answer.status == 403 && kinds.iter().any(|kind| answer.text().contains(&format!("urn:werkpilot:{kind}")))
 }
 
 #[test]
-fn over_tcp_only_open_routes_answer_and_everything_else_names_the_cli() {
+fn everybody_gets_what_the_table_says_and_no_more() {
     fleet().run(|site| async move {
-        for route in &ROUTES {
-            let answer = site.tcp(&Request::new(method(route.method), &filled(route.path))).await;
-            match route.access {
-                Access::Open => assert_eq!(answer.status, 200, "{route:?}: {}", answer.text()),
-                Access::Control => {
-                    let problem = answer.problem(403);
-                    assert_eq!(problem["hint"], "use the CLI, which talks over the control socket", "{route:?}");
+        let papers = Papers::made(&site).await;
+        for route in ROUTES {
+            for who in EVERYBODY {
+                let expected = verdict(route, who);
+                // It would be the last thing that this test does.
+                if route.path == "/api/v1/shutdown" && expected == Verdict::LetIn {
+                    continue;
+                }
+                let answer = papers.ask(&site, who, Request::new(route.method.as_str(), &filled(route.path))).await;
+                let context = format!("{route:?} by {who:?}: {} {}", answer.status, answer.text());
+                match expected {
+                    Verdict::LetIn => assert!(!is_of_rights(&answer), "{context}"),
+                    // Of those there are many here.
+                    Verdict::Refused(401, "urn:werkpilot:login") if answer.status == 429 => {
+                        assert_eq!(answer.problem(429)["type"], "urn:werkpilot:too-many-logins");
+                    }
+                    Verdict::Refused(status, kind) => {
+                        let problem = answer.problem(status);
+                        assert_eq!(problem["type"], kind, "{context}");
+                        assert!(problem["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{context}");
+                        assert_eq!(answer.header("www-authenticate").is_empty(), status != 401, "{context}");
+                    }
                 }
             }
         }
-        let first = site.handle.events(0, 1_000).await.unwrap();
-        assert!(!first.iter().any(|fact| fact.event.topic() == "shutdown.started"), "nothing was done");
+        let facts = site.handle.events(0, 1_000).await.unwrap();
+        assert!(!facts.iter().any(|fact| fact.event.topic() == "shutdown.started"), "nobody may have done that");
+    });
+}
+
+#[test]
+fn a_method_that_is_not_in_the_table_does_not_exist_for_anybody() {
+    fleet().run(|site| async move {
+        let papers = Papers::made(&site).await;
+        let mut paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        for path in paths {
+            let rows: Vec<&Route> = ROUTES.iter().filter(|route| route.path == path).collect();
+            let head = rows.iter().any(|row| matches!(row.access, Access::Public | Access::Overview));
+            let known = |method: &&str| {
+                rows.iter().any(|row| row.method.as_str() == *method)
+                    || *method == "HEAD" && head && rows.iter().any(|row| row.method == Method::Get)
+            };
+            for method in METHODS.iter().filter(|method| !known(method)) {
+                for who in [Who::Anonymous, Who::AnonymousByProxy, Who::Admin, Who::Session, Who::ControlSocket] {
+                    let answer = papers.ask(&site, who, Request::new(method, &filled(path))).await;
+                    assert_eq!(answer.status, 405, "{method} {path} by {who:?}: {}", answer.text());
+                    for row in &rows {
+                        assert!(answer.header("allow").contains(row.method.as_str()), "{method} {path}");
+                    }
+                    assert_eq!(answer.header("access-control-allow-origin"), "");
+                    assert_eq!(answer.header("access-control-allow-methods"), "");
+                }
+            }
+        }
     });
 }
 
@@ -51,32 +204,25 @@ fn over_tcp_only_open_routes_answer_and_everything_else_names_the_cli() {
 fn over_the_control_socket_every_route_answers() {
     fleet().run(|site| async move {
         for route in ROUTES.iter().filter(|route| route.path != "/api/v1/shutdown") {
-            let answer = site.control(&Request::new(method(route.method), &filled(route.path))).await;
-            let expected: &[u16] = match route.path {
-                // There is no such execution, dead letter or set of replays.
-                path if ["{run}", "{id}", "{set}"].iter().any(|name| path.contains(name)) => &[404],
-                // Which ones is not said.
-                "/api/v1/dead-letters/replay" | "/api/v1/dead-letters/discard" if route.method == Method::Post => {
-                    &[400]
-                }
-                // The files that the test's orchestrator would read again have a fault.
-                "/api/v1/reload" => &[422],
-                // Its dependency is on its way for ever.
-                "/api/v1/agents/{name}/trigger" => &[200, 202, 409],
-                _ => &[200],
-            };
-            assert!(expected.contains(&answer.status), "{route:?}: {} {}", answer.status, answer.text());
+            let answer = site.control_head(&Request::new(route.method.as_str(), &filled(route.path))).await;
+            assert!(answer.status < 500, "{route:?}: {} {}", answer.status, answer.text());
             assert!(answer.status < 400 || answer.header("content-type") == "application/problem+json", "{route:?}");
         }
     });
 }
 
 #[test]
-fn changes_and_logs_and_payloads_are_never_open() {
-    for route in ROUTES.iter().filter(|route| route.access == Access::Open) {
-        assert_eq!(route.method, Method::Get, "{route:?}");
-        for word in ["logs", "dead-letters", "events", "config", "executions"] {
-            assert!(!route.path.contains(word), "{route:?}");
+fn changes_and_logs_and_payloads_are_never_without_a_role() {
+    for route in ROUTES {
+        let open = matches!(route.access, Access::Public | Access::Overview);
+        if open && route.path != "/api/v1/session" {
+            assert_eq!(route.method, Method::Get, "{route:?}");
+            for word in ["logs", "dead-letters", "events", "config", "executions", "tokens", "audit"] {
+                assert!(!route.path.contains(word), "{route:?}");
+            }
+        }
+        if route.method != Method::Get && route.path != "/api/v1/session" {
+            assert!(matches!(route.access, Access::Operator | Access::Admin | Access::Local), "{route:?}");
         }
     }
 }
@@ -103,7 +249,7 @@ fn what_is_not_in_the_table_is_a_problem() {
         ] {
             site.get(bad).await.problem(400);
         }
-        site.ask("/api/v1/executions/42/wait").await.problem(400);
+        site.ask("/api/v1/executions/42/wait").await.problem(404);
     });
 }
 
@@ -117,53 +263,22 @@ fn a_head_request_gets_the_head_alone() {
 }
 
 #[test]
-fn over_tcp_the_host_has_to_be_this_machine() {
-    fleet().run(|site| async move {
-        let port = site.address.port();
-        for host in
-            ["localhost", "localhost:3001", "127.0.0.1", &format!("127.0.0.1:{port}"), "[::1]:3001", "LOCALHOST:80"]
-        {
-            let answer = site.tcp(&Request::new("GET", "/metrics").header("Host", host)).await;
-            assert_eq!(answer.status, 200, "{host}");
-        }
-        for host in
-            ["evil.example", "evil.example:3001", "localhost.evil.example", "192.168.1.2:3001", "", "localhost:x"]
-        {
-            site.tcp(&Request::new("GET", "/metrics").header("Host", host)).await.problem(421);
-        }
-        let none = Request { headers: Vec::new(), ..Request::new("GET", "/metrics") };
-        assert!([400, 421].contains(&site.tcp(&none).await.status));
-        let absolute = Request::new("GET", "http://evil.example/metrics");
-        assert!([400, 421].contains(&site.tcp(&absolute).await.status));
-        // The socket's mode is the guard there, not a name.
-        assert_eq!(site.control(&Request::new("GET", "/metrics").header("Host", "werkpilot")).await.status, 200);
-    });
-}
-
-#[test]
-fn over_tcp_nothing_comes_through_a_proxy_or_from_another_site() {
-    fleet().run(|site| async move {
-        for name in ["Forwarded", "X-Forwarded-For", "x-forwarded-proto", "X-FORWARDED-HOST"] {
-            site.tcp(&Request::new("GET", "/metrics").header(name, "1")).await.problem(403);
-        }
-        for origin in ["http://evil.example", "https://localhost:3001", "null"] {
-            site.tcp(&Request::new("GET", "/metrics").header("Origin", origin)).await.problem(403);
-        }
-        let own = site.tcp(&Request::new("GET", "/metrics").header("Origin", "http://localhost:3001")).await;
-        assert_eq!(own.status, 200);
-    });
-}
-
-#[test]
 fn every_answer_has_the_security_headers() {
     fleet().run(|site| async move {
-        for path in ["/", "/metrics", "/nothing", "/api/v1/agents/nobody", "/api/v1/events"] {
+        for path in ["/", "/metrics", "/nothing", "/api/v1/agents/nobody", "/api/v1/events", "/metrics?token=x"] {
             let answer = site.get(path).await;
-            assert!(answer.header("content-security-policy").contains("default-src 'none'"), "{path}");
-            assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
+            let policy = answer.header("content-security-policy");
+            for part in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"] {
+                assert!(policy.contains(part), "{path}: {policy}");
+            }
+            assert!(!policy.contains("unsafe") && !policy.contains('*'), "{path}: {policy}");
             assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
-            assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+            assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
+            assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
             assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
+            // What has an ETag may be kept by the browser, and is asked for again each time.
+            let kept = !answer.header("etag").is_empty();
+            assert_eq!(answer.header("cache-control"), if kept { "no-cache" } else { "no-store" }, "{path}");
         }
     });
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use actix::System;
 use werkpilot_config::{Faults, Overrides};
 use werkpilot_runtime::bus::InProcess;
+use werkpilot_web::Exposure;
 
 use crate::orchestrator::{Options, Orchestrator, Prepared, RunError, StartError};
 use crate::signals::Signals;
@@ -113,11 +114,11 @@ impl Builder {
         let source = Source { registry, config, overrides };
         let loaded = source.load().map_err(BuildError::Files)?;
         let state = StateDir::take(&loaded.settings.state.dir).map_err(RunError::from)?;
-        let prepared = Prepared::new(loaded, state)?;
+        let prepared = Prepared::new(loaded, state, Exposure::Safe)?;
         let system = System::new();
         let _orchestrator = system.block_on(async {
             let signals = Signals::catch().map_err(|source| StartError::System { what: "catch signals", source })?;
-            let orchestrator = std::rc::Rc::new(prepared.start(&source, Options { watch, in_process }).await?);
+            let orchestrator = std::rc::Rc::new(prepared.start(&source, Options { watch, in_process, ..Options::default() }).await?);
             signals.pass_on_to(orchestrator.handle().clone());
             actix::spawn(work(orchestrator.clone()));
             Ok::<_, StartError>(orchestrator)

@@ -88,6 +88,12 @@ impl Client {
         json(accepted(response).await?).await
     }
 
+    /// A `DELETE`, as JSON.
+    pub async fn delete(&self, path: &[&str]) -> Result<Value, Failure> {
+        let response = self.send(Method::DELETE, path, &[], None, Some(ANSWER)).await?;
+        json(accepted(response).await?).await
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -120,7 +126,7 @@ impl Client {
 }
 
 /// The user who asks, as far as the environment tells.
-fn user() -> String {
+pub fn user() -> String {
     let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
     named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }

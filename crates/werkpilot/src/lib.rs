@@ -19,6 +19,7 @@ mod builder;
 pub mod bus;
 pub mod logging;
 mod orchestrator;
+mod provenance;
 mod runtime_dir;
 mod signals;
 mod source;

@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use commands::{
-    agents, bus, check, config, control, dlq, down, events, generate, history, logs, notify, optimize, plan, publish,
-    queue, report, request, run, simulate, state, status, subscribe, up, why,
+    agents, audit, bus, check, config, control, dlq, down, events, generate, history, login, logs, notify, optimize, plan, publish,
+    queue, report, request, run, simulate, state, status, subscribe, token, top, up, why,
 };
 use failure::{Code, Failure};
 
@@ -92,6 +92,10 @@ enum Command {
     Down(down::Args),
     Check(check::Args),
     Status(status::Args),
+    Top(top::Args),
+    Login(login::Args),
+    #[command(subcommand)]
+    Token(token::Command),
     Agents(agents::Args),
     Start(control::StartArgs),
     Stop(control::StopArgs),
@@ -103,6 +107,7 @@ enum Command {
     Run(run::Args),
     Logs(logs::Args),
     History(history::Args),
+    Audit(audit::Args),
     Events(events::Args),
     Notify(notify::Args),
     Queue(queue::Args),
@@ -134,6 +139,9 @@ impl Command {
             Self::Down(args) => down::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Status(args) => status::run(&args, context),
+            Self::Top(args) => top::run(&args, context),
+            Self::Login(args) => login::run(&args, context),
+            Self::Token(command) => token::run(&command, context),
             Self::Agents(args) => agents::run(&args, context),
             Self::Start(args) => control::start(&args, context),
             Self::Stop(args) => control::stop(&args, context),
@@ -145,6 +153,7 @@ impl Command {
             Self::Run(args) => run::run(&args, context),
             Self::Logs(args) => logs::run(&args, context),
             Self::History(args) => history::run(&args, context),
+            Self::Audit(args) => audit::run(&args, context),
             Self::Events(args) => events::run(&args, context),
             Self::Notify(args) => notify::run(&args, context),
             Self::Queue(args) => queue::run(&args, context),

@@ -5,6 +5,7 @@ use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::System;
 use notify::RecommendedWatcher;
@@ -12,13 +13,16 @@ use werkpilot_process as process;
 use werkpilot_runtime::bus::{BusSide, InProcess, Messenger};
 use werkpilot_runtime::{ControlError, Handle, Loaded};
 use werkpilot_store::{LockError, OpenError, Store};
-use werkpilot_web::{BindError, Bound};
+use werkpilot_web::{BindError, Bound, Exposure};
 
 use crate::builder::Builder;
 use crate::signals::Signals;
 use crate::source::{ConfigInEffect, Source, into_runtime};
 use crate::state::StateDir;
 use crate::{logging, runtime_dir, systemd, watch};
+
+/// Between two warnings of the same.
+const A_DAY: Duration = Duration::from_hours(24);
 
 /// How an orchestrator is run.
 #[derive(Debug)]
@@ -27,11 +31,13 @@ pub struct Options {
     pub watch: bool,
     /// In-process agents. Their definitions are in [`Source::overrides`], too.
     pub in_process: Vec<InProcess>,
+    /// Whether HTTP may be reached from other machines in plain text.
+    pub exposure: Exposure,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { watch: true, in_process: Vec::new() }
+        Self { watch: true, in_process: Vec::new(), exposure: Exposure::Safe }
     }
 }
 
@@ -124,13 +130,13 @@ impl Prepared {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn new(loaded: werkpilot_config::Loaded, state: StateDir) -> Result<Self, StartError> {
+    pub fn new(loaded: werkpilot_config::Loaded, state: StateDir, exposure: Exposure) -> Result<Self, StartError> {
         let in_effect = ConfigInEffect::default();
         let loaded = into_runtime(loaded, &in_effect);
         for notice in &loaded.notices {
             log::warn!(target: "werkpilot", "{notice}");
         }
-        let bound = Bound::bind(&loaded.settings.dashboard, state.path())?;
+        let bound = Bound::bind_as(&loaded.settings.dashboard, state.path(), exposure)?;
         let bus = werkpilot_web::bind_bus(loaded.settings.bus.listen)?;
         let summary = summary(&loaded, &bound, &bus, state.path());
         let store = Store::open_locked(state.path())?;
@@ -141,6 +147,12 @@ impl Prepared {
     /// What will be started.
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// A link to the dashboard that logs an admin in, once, within five minutes. It belongs on the terminal of whoever
+    /// starts the orchestrator, and into no log.
+    pub fn login_link(&self, by: &str) -> String {
+        self.bound.login_link(by)
     }
 
     /// Starts the actors, which boot the fleet, and serves. Has to be called inside an actix `System`; one per process.
@@ -163,6 +175,9 @@ impl Prepared {
         })?;
         // The actor that will stop the servers is there as soon as the supervisor answers.
         handle.consult(|_| ()).await.map_err(StartError::Silent)?;
+        if bound.is_insecure() {
+            actix::spawn(warn_every_day(bound.url()));
+        }
         let server = werkpilot_web::serve(bound, handle.clone(), Arc::new(move || in_effect.to_json()));
         let bus = handle.bus().cloned();
         if let Some(access) = bus.as_ref().map(BusSide::operator)
@@ -189,6 +204,7 @@ impl Prepared {
             watcher.map_err(untold).ok()
         });
         systemd::notify("READY=1");
+        systemd::start_watchdog(&handle);
         Ok(Orchestrator { handle, runtime_dir, state, _watcher: watcher })
     }
 }
@@ -249,13 +265,13 @@ pub fn run(
     source: &Source,
     loaded: werkpilot_config::Loaded,
     options: Options,
-    starting: impl FnOnce(&Summary),
+    starting: impl FnOnce(&Prepared),
 ) -> Result<(), RunError> {
     let state = StateDir::take(&loaded.settings.state.dir)?;
     let logged = logging::start(&loaded.settings.logs, state.path());
     logged.map_err(|source| RunError::Log { path: state.path().to_owned(), source })?;
-    let prepared = Prepared::new(loaded, state)?;
-    starting(prepared.summary());
+    let prepared = Prepared::new(loaded, state, options.exposure)?;
+    starting(&prepared);
     let system = System::new();
     let _orchestrator = system.block_on(async {
         // From here on no signal ends us before the fleet is down; the first ones wait until somebody can act on them.
@@ -275,7 +291,7 @@ fn summary(loaded: &Loaded, bound: &Bound, bus: &TcpListener, state_dir: &Path) 
         departments: departments.len(),
         layers: layers(loaded),
         // With the real port, if the settings say 0.
-        url: format!("http://{}/", bound.address()),
+        url: bound.url(),
         bus_url: bus.local_addr().map(|address| format!("nats://{address}")).unwrap_or_default(),
         control_socket: bound.control_socket().to_owned(),
         state_dir: state_dir.to_owned(),
@@ -289,6 +305,14 @@ fn layers(loaded: &Loaded) -> usize {
     });
     // The registry was checked: there is no cycle.
     werkpilot_core::graph::Graph::new(&members.collect::<Vec<_>>()).map_or(0, |graph| graph.layers().len())
+}
+
+/// What was allowed once should not be forgotten.
+async fn warn_every_day(url: String) {
+    loop {
+        log::warn!(target: "werkpilot", "{url} can be reached from other machines in plain text (--insecure): passwords and payloads can be read on their way; set [dashboard] tls_certificate and tls_key");
+        actix::clock::sleep(A_DAY).await;
+    }
 }
 
 fn end_survivors(state_dir: &Path) -> Result<(), StartError> {

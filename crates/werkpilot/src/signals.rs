@@ -33,7 +33,7 @@ async fn pass_on(mut signals: Signals, handle: Handle) {
             Some(()) = signals.hangup.recv() => {
                 let handle = handle.clone();
                 // What went wrong is in the log and in an event already.
-                actix_rt::spawn(async move { handle.reload("SIGHUP", false).await });
+                actix_rt::spawn(async move { handle.reload_by_itself("SIGHUP", "signal", false).await });
             }
             else => return,
         }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use werkpilot_config::{Faults, Overrides, Sources};
 use werkpilot_runtime::{LoadFault, Loaded, Loader};
 
+use crate::provenance::FilesRead;
+
 /// Where registry and settings are, and what goes before them.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -28,7 +30,7 @@ impl ConfigInEffect {
         serde_json::to_value(&*sources).unwrap_or_default()
     }
 
-    fn set(&self, sources: Sources) {
+    pub(crate) fn set(&self, sources: Sources) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = sources;
     }
 }
@@ -82,9 +84,20 @@ fn parent(file: &Path) -> PathBuf {
 
 /// What the runtime takes of what was read; the rest is dropped, or becomes the config in effect.
 pub(crate) fn into_runtime(loaded: werkpilot_config::Loaded, in_effect: &ConfigInEffect) -> Loaded {
-    in_effect.set(loaded.sources);
     let notices = loaded.notices.iter().map(ToString::to_string).collect();
-    Loaded { registry: loaded.registry, settings: loaded.settings, notices }
+    let not_effective = loaded.notices.iter().filter(|notice| notice.is_not_effective());
+    let provenance = FilesRead {
+        sources: loaded.sources,
+        origins: loaded.origins,
+        not_effective: not_effective.map(|notice| notice.place()).collect(),
+        in_effect: in_effect.clone(),
+    };
+    Loaded {
+        registry: loaded.registry,
+        settings: loaded.settings,
+        notices,
+        provenance: Some(Arc::new(provenance)),
+    }
 }
 
 fn into_fault(faults: &Faults) -> LoadFault {

@@ -44,6 +44,6 @@ async fn reload_on(mut changes: mpsc::Receiver<()>, handle: Handle) {
     while changes.recv().await.is_some() {
         let _ = timeout(PATIENCE, async { while let Ok(Some(())) = timeout(SETTLE, changes.recv()).await {} }).await;
         // What went wrong is in the log and in an event already.
-        let _ = handle.reload("a changed file", true).await;
+        handle.reload_by_itself("a changed file", "file", true).await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use werkpilot_core::ids::AgentName;
 use werkpilot_core::time::Clocks;
 
 use super::delivery::STAMPED;
@@ -47,6 +48,10 @@ impl Switch {
         let latency = now.steady.since(pending.asked_at);
         self.facts.push(Fact::Answered { agent: pending.agent.clone(), latency });
         self.stats.answers += 1;
+        if let Some(code) = headers::get(publish.headers, ERROR_CODE) {
+            let text = headers::get(publish.headers, ERROR).unwrap_or_default();
+            self.log.failed(&pending.agent, code.parse().unwrap_or(500), text, now.wall);
+        }
         let stamped = self.stamp(id, publish.headers, STAMPED, &[]);
         if !self.deliver_own(pending.requester, Some(id), &pending.reply, &stamped, publish.payload) {
             self.stats.late_replies += 1;
@@ -80,17 +85,33 @@ impl Switch {
         }
     }
 
-    /// Tells a requester what went wrong, as micro-services do.
-    pub(super) fn answer_with_error(&mut self, to: ConnectionId, reply: &[u8], code: u16, text: &str) {
+    /// Tells a requester what went wrong, as micro-services do, and remembers it.
+    pub(super) fn fail_request(
+        &mut self,
+        agent: &AgentName,
+        to: ConnectionId,
+        reply: &[u8],
+        code: u16,
+        text: &str,
+        now: Clocks,
+    ) {
+        self.log.failed(agent, code, text, now.wall);
         let block = headers::Headers::new().with(ERROR, text).with(ERROR_CODE, &code.to_string()).block();
         self.deliver_own(to, None, reply, &block, &[]);
     }
 
     /// The flight that others waited for has failed: they get the same error.
-    pub(super) fn let_waiters_go(&mut self, flight: Option<FlightId>, code: u16, text: &str) {
+    pub(super) fn let_waiters_go(
+        &mut self,
+        agent: &AgentName,
+        flight: Option<FlightId>,
+        code: u16,
+        text: &str,
+        now: Clocks,
+    ) {
         let Some(flight) = flight else { return };
         for waiter in self.cache.failed(flight) {
-            self.answer_with_error(waiter.requester, &waiter.reply, code, text);
+            self.fail_request(agent, waiter.requester, &waiter.reply, code, text, now);
         }
     }
 }

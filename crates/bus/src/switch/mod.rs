@@ -30,6 +30,7 @@ use std::net::SocketAddr;
 
 use hashbrown::HashTable;
 use slab::Slab;
+use werkpilot_core::requests::RequestLog;
 use werkpilot_core::time::{Clocks, Moment};
 
 use crate::cache::Cache;
@@ -101,6 +102,7 @@ pub struct Switch {
     /// Bytes that were put into outboxes in this turn.
     filled: usize,
     stats: Stats,
+    log: RequestLog,
 }
 
 impl Switch {
@@ -133,6 +135,7 @@ impl Switch {
             congested: false,
             filled: 0,
             stats: Stats::default(),
+            log: RequestLog::default(),
         }
     }
 

@@ -24,6 +24,7 @@ use crate::protocol::{Publish, headers};
 const MAX_HOPS: u32 = 16;
 const HOPS: &str = "Werkpilot-Hops";
 const DEADLINE: &str = "Werkpilot-Deadline";
+const LATE: &str = "the answer did not come in time";
 
 /// Something that others want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +129,10 @@ impl Switch {
     pub fn set_availability(&mut self, agent: AgentName, availability: Option<Availability>) {
         match availability {
             Some(availability) => self.agents.0.insert(agent, availability),
-            None => self.agents.0.remove(&agent),
+            None => {
+                self.log.forget(&agent);
+                self.agents.0.remove(&agent)
+            }
         };
     }
 
@@ -136,7 +140,7 @@ impl Switch {
         let hops = hops(publish.headers);
         let Some(reply) = publish.reply else {
             match self.agent_named(agent).filter(|_| hops >= MAX_HOPS) {
-                Some(name) => self.too_many_hops(id, name, None),
+                Some(name) => self.too_many_hops(id, name, None, now),
                 None => self.hand_over(id, publish, agent, hops + 1, None, now),
             }
             return;
@@ -146,8 +150,9 @@ impl Switch {
             self.tell_no_responders(id, reply);
             return;
         };
+        self.log.asked(&name, now.steady);
         if hops >= MAX_HOPS {
-            return self.too_many_hops(id, name, Some(reply));
+            return self.too_many_hops(id, name, Some(reply), now);
         }
         let requester = self.connections[id.slot as usize].who.as_str().to_owned();
         let waiter = Waiter { requester: id, reply: reply.into(), headers: publish.headers.into() };
@@ -220,7 +225,7 @@ impl Switch {
                 self.deliver(responder, &message);
             }
             (None, None) => self.stats.undelivered_requests += 1,
-            (None, Some(wanted)) => self.refuse_request(id, publish, &wanted),
+            (None, Some(wanted)) => self.refuse_request(id, publish, &wanted, now),
             (Some(responder), Some(wanted)) => {
                 if let Some(key) = self.remember(id, publish, wanted, responder, now) {
                     let reply = ReplySubject::new(key);
@@ -251,8 +256,8 @@ impl Switch {
                 self.stats.overloads += 1;
                 (429, format!("{} requests wait for answers already", self.pending.len()))
             };
-            self.answer_with_error(id, wanted.reply, code, &text);
-            self.let_waiters_go(wanted.flight, code, &text);
+            self.fail_request(&wanted.name, id, wanted.reply, code, &text, now);
+            self.let_waiters_go(&wanted.name, wanted.flight, code, &text, now);
             return None;
         }
         let responder = self.subscriptions.get(responder).connection;
@@ -280,7 +285,7 @@ impl Switch {
         Some(now.steady + left.min(self.settings.reply_window))
     }
 
-    fn refuse_request(&mut self, id: ConnectionId, publish: &Publish<'_>, wanted: &Wanted<'_>) {
+    fn refuse_request(&mut self, id: ConnectionId, publish: &Publish<'_>, wanted: &Wanted<'_>, now: Clocks) {
         let text = match self.agents.0.get(&wanted.name) {
             Some(Availability { status: Status::Running, .. }) => {
                 format!("running: it does not listen to {}", String::from_utf8_lossy(publish.subject))
@@ -289,18 +294,18 @@ impl Switch {
             None => return self.tell_no_responders(id, wanted.reply),
         };
         self.stats.unavailable += 1;
-        self.answer_with_error(id, wanted.reply, 503, &text);
-        self.let_waiters_go(wanted.flight, 503, &text);
+        self.fail_request(&wanted.name, id, wanted.reply, 503, &text, now);
+        self.let_waiters_go(&wanted.name, wanted.flight, 503, &text, now);
     }
 
-    fn too_many_hops(&mut self, id: ConnectionId, agent: AgentName, reply: Option<&[u8]>) {
+    fn too_many_hops(&mut self, id: ConnectionId, agent: AgentName, reply: Option<&[u8]>, now: Clocks) {
         let from = self.connections[id.slot as usize].who.as_str().to_owned();
         let text = format!("a chain of {MAX_HOPS} requests: do agents ask each other in a circle?");
-        self.facts.push(Fact::TooManyHops { from, agent });
         match reply {
-            Some(reply) => self.answer_with_error(id, reply, 508, &text),
+            Some(reply) => self.fail_request(&agent, id, reply, 508, &text, now),
             None => self.stats.undelivered_requests += 1,
         }
+        self.facts.push(Fact::TooManyHops { from, agent });
     }
 
     /// Requests whose time is over are forgotten. Who asked whom in them.
@@ -310,9 +315,8 @@ impl Switch {
         let late = due.iter().filter_map(|(_, late)| late.edge()).collect();
         for (_, late) in due {
             self.stats.timeouts += 1;
-            if let Some(flight) = late.flight {
-                self.let_waiters_go(Some(flight), 408, "the answer did not come in time");
-            }
+            self.log.failed(&late.agent, 408, LATE, now.wall);
+            self.let_waiters_go(&late.agent, late.flight, 408, LATE, now);
         }
         late
     }
@@ -336,8 +340,8 @@ impl Switch {
                 werkpilot_core::time::human(now.steady.since(pending.asked_at)),
             );
             self.stats.unavailable += 1;
-            self.answer_with_error(pending.requester, &pending.reply, 503, &text);
-            self.let_waiters_go(pending.flight, 503, &text);
+            self.fail_request(&pending.agent, pending.requester, &pending.reply, 503, &text, now);
+            self.let_waiters_go(&pending.agent, pending.flight, 503, &text, now);
         }
     }
 }

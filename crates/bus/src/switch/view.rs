@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use werkpilot_core::requests::RequestLog;
 use werkpilot_core::time::Moment;
 
 use super::connection::Connection;
@@ -83,6 +84,16 @@ impl Switch {
     /// Figures since the start.
     pub fn stats(&self) -> Stats {
         self.stats
+    }
+
+    /// What is remembered of requests to agents.
+    pub fn requests(&self) -> &RequestLog {
+        &self.log
+    }
+
+    /// For those inside who ask each other without the switch: what became of it is remembered with the rest.
+    pub fn requests_mut(&mut self) -> &mut RequestLog {
+        &mut self.log
     }
 
     /// Connections from outside at the moment.

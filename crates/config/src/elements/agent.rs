@@ -11,6 +11,7 @@ use crate::fault::Report;
 use crate::field::{Field, Fields};
 use crate::keys::Key;
 use crate::not_effective;
+use crate::origins::{SetKey, set_keys};
 use crate::schema::Shape;
 use crate::source::Span;
 use crate::tree::Value;
@@ -72,6 +73,10 @@ pub(crate) struct Draft {
     pub(crate) name_span: Span,
     pub(crate) dependencies: Vec<Reference>,
     pub(crate) after: Option<Reference>,
+    /// Where it begins.
+    pub(crate) span: Span,
+    /// The keys that are set.
+    pub(crate) set: Vec<SetKey>,
     /// With stand-ins for what is at fault; used only if nothing is.
     pub(crate) spec: AgentSpec,
 }
@@ -109,7 +114,7 @@ pub(crate) fn read(field: &Field<'_>, context: &Context<'_>, report: &mut Report
         orphan_ttl: fields.get("orphan_ttl").and_then(|f| duration::read(&f, report)).unwrap_or(ORPHAN_TTL),
         enabled: fields.get("enabled").and_then(|field| field.boolean(report)).unwrap_or(true),
     };
-    Some(Draft { name, name_span, dependencies, after, spec })
+    Some(Draft { name, name_span, dependencies, after, span: fields.span, set: set_keys(&fields), spec })
 }
 
 /// The field under the agent's own name, if it has one: keys read `agent-sales.retry.max`, not `agent[3].retry.max`.

@@ -10,7 +10,7 @@ use crate::fault::Report;
 use crate::field::{Field, Fields, quote};
 use crate::keys::Key;
 use crate::schema::Shape;
-use crate::source::Span;
+use crate::source::{Span, offset};
 
 pub(crate) const KEYS: &[Key] = &[
     Key::any("env", "Variables that are set as they stand.", Shape::Map(&Shape::Text)).or("{}"),
@@ -39,12 +39,20 @@ pub(crate) fn read(fields: &Fields<'_>, context: &Context<'_>, report: &mut Repo
 
 fn set(fields: &Fields<'_>, report: &mut Report) -> BTreeMap<String, String> {
     let Some(field) = fields.get("env") else { return BTreeMap::new() };
-    let entries = field.map(report, "a table such as { PORT = \"8080\" }").unwrap_or_default();
+    let entries = field.map(report, "a table such as { PORT = \"8080\" }");
+    if entries.is_none() {
+        report.hide(field.span());
+    }
+    let entries = entries.unwrap_or_default();
     let mut set = BTreeMap::new();
     for (entry, value) in entries {
         check_name(&entry.key, entry.key_span, &value.name, report);
+        // It may be a secret: no fault shows it, on whatever line that is.
+        report.hide(value.span());
         if let Some(text) = value.text(report) {
             set.insert(entry.key.clone(), text.to_owned());
+        } else if let Some(fault) = report.last().filter(|fault| fault.hint.is_some()) {
+            fault.hint("write it in quotes");
         }
     }
     set
@@ -85,6 +93,44 @@ fn secrets(
         }
     }
     secrets
+}
+
+/// Hides what may be the value of a variable in a text that is neither TOML nor JSON, so that nothing is known of its keys.
+pub(crate) fn hide_in_broken_text(source: u32, report: &mut Report) {
+    let mut spans = Vec::new();
+    let (mut line_start, mut in_table, mut open) = (0, false, false);
+    for line in report.sources[source as usize].text.split_inclusive('\n') {
+        let text = line.trim_end();
+        let from = if open {
+            open = !text.contains('}');
+            Some(0)
+        } else if text.trim_start().starts_with('[') {
+            in_table = text.trim_end_matches(']').ends_with("env");
+            None
+        } else if in_table {
+            text.find('=').map(|at| at + 1)
+        } else {
+            let from = after_env(text);
+            open = from.is_some_and(|from| text[from..].contains('{') && !text[from..].contains('}'));
+            from
+        };
+        spans.extend(from.map(|from| (line_start + from, line_start + text.len())));
+        line_start += line.len();
+    }
+    for (start, end) in spans.into_iter().filter(|(start, end)| start < end) {
+        report.hide(Span { source, start: offset(start), end: offset(end) });
+    }
+}
+
+/// Where the value of a key `env`, or of one below it, begins.
+fn after_env(line: &str) -> Option<usize> {
+    line.match_indices("env").find_map(|(at, word)| {
+        let is_whole = !line[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'));
+        let rest = &line[at + word.len()..];
+        let next = rest.trim_start_matches(['"', '\'', ' ', '\t']);
+        let value = next.starts_with(['=', ':', '.']).then(|| next.find(['=', ':'])).flatten()?;
+        is_whole.then_some(line.len() - next.len() + value + 1)
+    })
 }
 
 /// A name that any shell can use (POSIX, 8.1, with lower case).

@@ -59,6 +59,11 @@ pub(crate) const KEYS: &[Key] = &[
     .or("1000"),
 ];
 
+/// What a key of a target does.
+pub(crate) fn doc(key: &str) -> &'static str {
+    KEYS.iter().find(|known| known.name == key).map_or("", |known| known.doc)
+}
+
 const WEIGHT_WORDS: [&str; 4] = ["detail", "notice", "warning", "error"];
 const WEIGHTS: [(&str, Weight); 4] =
     [("detail", Weight::Detail), ("notice", Weight::Notice), ("warning", Weight::Warning), ("error", Weight::Error)];

@@ -8,6 +8,7 @@ use super::{Context, environment, identity, job, kind, program, service, stop};
 use crate::fault::Report;
 use crate::field::{Field, Fields};
 use crate::keys::Key;
+use crate::origins::set_keys;
 use crate::schema::Shape;
 use crate::source::Span;
 use crate::tree::Value;
@@ -64,7 +65,7 @@ pub(crate) fn read(field: &Field<'_>, context: &Context<'_>, report: &mut Report
         orphan_ttl: agent::ORPHAN_TTL,
         enabled: fields.get("enabled").and_then(|field| field.boolean(report)).unwrap_or(true),
     };
-    Some(Draft { name, name_span, dependencies, after: None, spec })
+    Some(Draft { name, name_span, dependencies, after: None, span: fields.span, set: set_keys(&fields), spec })
 }
 
 fn read_program(fields: &Fields<'_>, context: &Context<'_>, report: &mut Report) -> Program {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::fault::Report;
 use crate::field::{Field, quote};
+use crate::tree::Value;
 
 /// An `http://host[:port][/path]` URL for a probe, as it was written.
 pub(crate) fn read_url(field: &Field<'_>, report: &mut Report) -> Option<String> {
@@ -60,6 +61,35 @@ fn good_host(host: &str) -> bool {
     }
     let good = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
     !host.is_empty() && host.chars().all(good)
+}
+
+/// Names that a Host header may have: a list, or, from the environment, a text with commas.
+pub(crate) fn read_hosts(field: &Field<'_>, report: &mut Report) -> Option<Vec<String>> {
+    if let Value::Loose(text) = &field.node.value {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let read: Vec<_> = names.map(|name| read_host(name, field, report)).collect();
+        return read.into_iter().collect();
+    }
+    let items = field.list(report, "a list of host names")?;
+    let mut read_item = |item: &Field<'_>| read_host(item.filled_text(report)?.trim(), item, report);
+    // All of them, so that every fault is told.
+    let read: Vec<_> = items.iter().map(&mut read_item).collect();
+    read.into_iter().collect()
+}
+
+/// A Host header has no scheme, and no path.
+fn read_host(name: &str, field: &Field<'_>, report: &mut Report) -> Option<String> {
+    let good = match name.rsplit_once(':').filter(|_| !name.ends_with(']')) {
+        Some((host, port)) => good_host(host) && good_port(port),
+        None => good_host(name),
+    };
+    if good {
+        return Some(name.to_ascii_lowercase());
+    }
+    field
+        .fault(report, format!("{} is not the name of a host", quote(name)))
+        .hint("write what browsers send as Host, for example \"ops.example.org\" or \"ops.example.org:8443\"");
+    None
 }
 
 /// An address to listen on: an IP address and a port.

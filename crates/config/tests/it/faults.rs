@@ -308,3 +308,33 @@ fn a_line_of_a_megabyte_is_not_printed() {
     assert!(shown.len() < 2_000, "{} bytes", shown.len());
     assert!(shown.contains("agent-registry.json:1:1000028: a.prioty: unknown key"), "{shown}");
 }
+
+#[test]
+fn no_fault_of_a_registry_shows_the_value_of_a_variable() {
+    let broken = [
+        "env = \"canary\"",
+        "env = { A = 3, B = \"canary\" }",
+        "env = { \"B=C\" = \"canary\" }",
+        "env = { B = [\"canary\"] }",
+        "enf = { B = \"canary\" }",
+        "env = { B = \"canary\", B = \"canary\" }",
+        "env = { B = \"canary\" ",
+        "env = { B = \"canary }",
+        "env.B = \"canary\" oops",
+        "  env={B='canary'} oops",
+        "[agent.env]\nB = \"canary\" oops",
+        "env = {\n  B = \"\"\"\ncanary\"\"\",\n  C = = \"canary\"\n}",
+        "name = \"twice\" env = { B = \"canary\" }",
+    ];
+    for lines in broken {
+        let text = format!("[[agent]]\nname = \"a\"\nshell = \"true\"\n{lines}\n");
+        let faults = Folder::with(&[("a.toml", &text)]).load().expect_err(lines);
+        let shown =
+            format!("{} {} {:?}", faults.render(true), serde_json::to_string(&faults).unwrap(), faults.as_slice());
+        assert!(!shown.contains("canary"), "{lines}\n{shown}");
+        assert!(shown.contains("a.toml"), "{shown}");
+    }
+    let json = "{ \"agents\": [\n{ \"name\": \"a\", \"env\": { \"B\": \"canary\" } oops }] }";
+    let faults = Folder::with(&[("agent-registry.json", json)]).load().expect_err(json);
+    assert!(!faults.render(true).contains("canary"), "{}", faults.render(false));
+}

@@ -3,6 +3,7 @@
 mod faults;
 mod full;
 mod notify;
+mod origins;
 mod predecessor;
 mod reload;
 mod scale;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::standing::Standing;
 use crate::exit::Exit;
@@ -114,7 +115,7 @@ impl DeadLetterDraft {
 }
 
 /// What failed for good.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetter {
     /// Counts from 1.
@@ -148,7 +149,7 @@ pub struct DeadLetter {
 }
 
 /// The circumstances of a dead letter. Read back without the payload, which is kept apart.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecutionData {
     /// The agent's group.
@@ -161,6 +162,7 @@ pub struct ExecutionData {
     pub trigger: Trigger,
     /// What the execution got on stdin. Shown as `payload` if it is text, else as `payloadBase64`.
     #[serde(flatten, serialize_with = "payload", deserialize_with = "no_payload")]
+    #[schema(value_type = ShownPayload)]
     pub payload: Option<Arc<[u8]>>,
     /// How the last attempt ended, if there was one.
     pub exit: Option<Exit>,
@@ -174,9 +176,21 @@ pub struct ExecutionData {
     pub memory: Option<MemoryUse>,
 }
 
+/// The payload of a dead letter in JSON; null: there was none.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is the schema of what `payload` writes")]
+struct ShownPayload {
+    /// As text, if it is text.
+    payload: Option<String>,
+    /// Else as base 64.
+    #[schema(nullable = false)]
+    payload_base64: Option<String>,
+}
+
 /// One attempt of an execution.
 #[expect(clippy::struct_field_names, reason = "the API calls an attempt's number so")]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
     /// Counts from 1.
@@ -185,13 +199,14 @@ pub struct Attempt {
     pub started_at: Timestamp,
     /// Until its program ended.
     #[serde(rename = "durationMs", serialize_with = "ms", deserialize_with = "from_ms")]
+    #[schema(value_type = f64)]
     pub duration: Duration,
     /// How it ended.
     pub exit: Exit,
 }
 
 /// How a dependency was when the execution was given up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DependencyState {
     /// The dependency.
@@ -201,7 +216,7 @@ pub struct DependencyState {
 }
 
 /// Memory of an agent's whole process tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemoryUse {
     /// The most that was seen, resident.

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::letter::{DeadLetter, DeadLetterDraft};
 use super::standing::{LetterRefusal, LetterState, Standing, Step};
@@ -14,7 +15,7 @@ use crate::ids::AgentName;
 use crate::time::Timestamp;
 
 /// Dead letters of one signature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetterGroup {
     /// What they have in common.

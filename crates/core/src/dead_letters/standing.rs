@@ -4,6 +4,7 @@
 //! killed its agent [`PARK_AFTER`] times is parked: replayed on explicit demand only.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::exit::Exit;
 use crate::ids::{AgentName, RunId};
@@ -14,7 +15,7 @@ use crate::time::Timestamp;
 pub const PARK_AFTER: u32 = 3;
 
 /// What is being done about a dead letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LetterState {
     /// Nothing yet.
@@ -51,7 +52,7 @@ impl LetterState {
 }
 
 /// How a dead letter stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Standing {
     /// What is being done about it.

@@ -34,7 +34,7 @@ use std::time::Duration;
 pub use entry::{AgentProfile, Gate};
 pub use messages::{Action, Admission, Ended, Event, Finished, Grant, Request};
 pub use runs::{Park, Phase};
-pub use standing::{Before, Holder, Place, Rank, RestartRoom, RunStanding};
+pub use standing::{Before, Holder, LongestWait, Place, Rank, RestartRoom, RunStanding};
 pub use views::{Live, Waiting};
 
 use crate::backoff::Dice;

@@ -38,6 +38,19 @@ pub struct RunStanding {
     pub wants_room: bool,
 }
 
+/// What waits longest of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LongestWait {
+    /// Why.
+    pub reason: Reason,
+    /// When it was accepted.
+    pub accepted: Moment,
+    /// When its delay is over, if it backs off.
+    pub until: Option<Moment>,
+    /// Attempts that failed.
+    pub failed: u32,
+}
+
 /// A place in the line for a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -149,6 +162,19 @@ impl Dispatcher {
             }
         };
         keys.into_iter().zip(lives).map(standing).collect()
+    }
+
+    /// What an agent's execution, or a service's start, waits for that waits longest. Cheap: nothing is put in order.
+    pub fn longest_wait(&self, agent: AgentIndex) -> Option<LongestWait> {
+        let entry = self.entries.get(agent.slot())?;
+        let runs = entry.live.iter().map(|key| self.runs.get(*key));
+        let run = runs.filter(|run| run.phase != Phase::Running).min_by_key(|run| run.accepted)?;
+        let until = match run.phase {
+            Phase::BackingOff { until } => Some(until),
+            _ => None,
+        };
+        let (reason, failed) = (self.why_waiting(run), run.attempt.saturating_sub(1));
+        Some(LongestWait { reason, accepted: run.accepted, until, failed })
     }
 
     /// Whose executions the workers are busy with, the longest first.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::entry::{Entry, Gate};
 use super::runs::{Park, Phase, Run};
@@ -18,7 +19,7 @@ use crate::time::{Clocks, Moment, Timestamp};
 use crate::trigger::Trigger;
 
 /// An execution that waits, with the reason.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Waiting {
     /// Its id.
     pub run: RunId,
@@ -37,6 +38,7 @@ pub struct Waiting {
     /// Since it was admitted.
     #[expect(clippy::struct_field_names, reason = "it is what the API calls it")]
     #[serde(rename = "waiting_ms", serialize_with = "ms")]
+    #[schema(value_type = f64)]
     pub waiting: Duration,
     /// Place in line, from 1; null while it is not in line.
     pub position: Option<usize>,
@@ -45,7 +47,7 @@ pub struct Waiting {
 }
 
 /// An execution that has not ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Live {
     /// Its id.
     pub run: RunId,
@@ -139,6 +141,12 @@ impl Dispatcher {
         self.waiting
     }
 
+    /// For how long the one that waits longest has waited; `None`: none waits.
+    pub fn oldest_waiting(&self, now: Moment) -> Option<Duration> {
+        let waiting = self.runs.iter().filter(|(_, run)| run.phase != Phase::Running && run.instance.is_none());
+        waiting.map(|(_, run)| run.accepted).min().map(|accepted| now.since(accepted))
+    }
+
     /// How many workers are busy, of how many.
     pub fn workers(&self) -> (u32, u32) {
         (self.busy, self.workers)
@@ -222,7 +230,7 @@ impl Dispatcher {
         }
     }
 
-    fn why_waiting(&self, run: &Run) -> Reason {
+    pub(super) fn why_waiting(&self, run: &Run) -> Reason {
         match (run.reason.as_deref(), run.phase) {
             (Some(reason), Phase::Parked(_) | Phase::BackingOff { .. }) => reason.clone(),
             _ => Reason::WaitingForWorker { workers: self.workers },

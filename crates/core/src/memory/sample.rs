@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::agent::ProcessKey;
 use crate::reason::bytes;
@@ -42,7 +43,8 @@ pub struct Sample {
 }
 
 /// Which of the two shares is the larger one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = MemoryCause)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// What orchestrator and agents use, of the budget.
@@ -62,7 +64,7 @@ impl Cause {
 }
 
 /// How much is used.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Usage {
     /// The larger of ours / budget and 1 − available / total, percent.
     #[serde(serialize_with = "tenths")]

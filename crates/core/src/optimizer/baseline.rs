@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::proposal::rounded;
 use super::statistics::{OfAgent, Statistics};
@@ -11,7 +12,7 @@ use crate::ids::AgentName;
 use crate::time::as_ms;
 
 /// How many executions ended how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "they are the words of the ends")]
 #[serde(rename_all = "camelCase", default)]
 pub struct Ends {
@@ -59,7 +60,7 @@ impl Ends {
 }
 
 /// An agent in the window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Baseline {
     /// Which.
@@ -89,7 +90,7 @@ pub struct Baseline {
 }
 
 /// What is different. Percent of what was; points where it is a rate or a score.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Shift {
     /// Of the median.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::proposal::{Proposal, Proposed};
 use crate::ids::AgentName;
@@ -16,7 +17,7 @@ use crate::time::Timestamp;
 pub const MOST_DECISIONS: usize = 10_000;
 
 /// A priority that was applied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
     /// Counts from 1.
@@ -47,7 +48,7 @@ pub struct Decision {
 }
 
 /// Whether a decision stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DecisionState {
     /// It does.

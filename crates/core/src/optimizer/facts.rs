@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Baseline;
 use crate::event::End;
@@ -14,7 +15,7 @@ use crate::time::Timestamp;
 pub const WINDOW: Duration = Duration::from_hours(7 * 24);
 
 /// The time that was looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Window {
     /// From then.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ids::AgentName;
 use crate::spec::Priority;
@@ -17,7 +18,7 @@ pub const MOST_PROPOSALS: usize = 100;
 pub(super) const NAMED: usize = 10;
 
 /// A change that is proposed, with its reasons.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Proposal {
     /// Its number in the report, from 1.
@@ -32,7 +33,7 @@ pub struct Proposal {
 }
 
 /// What is proposed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Proposed {
     /// Another priority, one level away.
@@ -52,9 +53,11 @@ pub enum Proposed {
         agent: AgentName,
         /// In effect now; null: none.
         #[serde(rename = "fromMs", with = "super::maybe_millis")]
+        #[schema(value_type = Option<f64>)]
         from: Option<Duration>,
         /// Better.
         #[serde(rename = "toMs", with = "super::millis")]
+        #[schema(value_type = f64)]
         to: Duration,
     },
     /// Another number of `[queue] workers`.
@@ -72,12 +75,13 @@ pub enum Proposed {
         more: u32,
         /// The same for each of them: it decides which part of it each agent gets.
         #[serde(rename = "jitterMs", with = "super::millis")]
+        #[schema(value_type = f64)]
         jitter: Duration,
     },
 }
 
 /// Numbers, and what they say.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Argument {
     /// For programs; names end in their unit.
     pub numbers: BTreeMap<String, f64>,
@@ -142,7 +146,7 @@ pub(super) fn listed(agents: &[AgentName], more: u32) -> String {
 }
 
 /// Which rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// Of priorities.
@@ -156,7 +160,7 @@ pub enum Rule {
 }
 
 /// What can't be said yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TooLittle {
     /// Which rule says nothing.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Baseline, Demand, Proposal, TooLittle, Window};
 use crate::ids::AgentName;
@@ -10,7 +11,7 @@ use crate::spec::Priority;
 use crate::time::Timestamp;
 
 /// What the facts say.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Findings {
     /// Each agent with something to tell, by name.
@@ -26,7 +27,7 @@ pub struct Findings {
 }
 
 /// The report of one run. Kept for ever as it was written, so fields may be added, with a default, but not changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Counts from 1; null: a dry run, of which nothing is kept.
@@ -53,11 +54,12 @@ pub struct Report {
     pub care: Option<Care>,
     /// How long all of it took.
     #[serde(rename = "durationMs", with = "super::millis")]
+    #[schema(value_type = f64)]
     pub duration: Duration,
 }
 
 /// A proposal that was applied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Applied {
     /// The decision, by which it can be undone.
@@ -75,7 +77,7 @@ pub struct Applied {
 }
 
 /// What was tidied.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Care {
     /// Executions that were older than they have to be.
@@ -94,11 +96,12 @@ pub struct Care {
     pub problem: Option<String>,
     /// How long it took.
     #[serde(rename = "durationMs", with = "super::millis")]
+    #[schema(value_type = f64)]
     pub duration: Duration,
 }
 
 /// A report in a line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReportSummary {
     /// Which.

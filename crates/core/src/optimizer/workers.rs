@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::facts::{Question, Run};
 use super::proposal::{Argument, Proposal, Proposed, Rule, TooLittle, rounded};
@@ -15,7 +16,7 @@ const STARTS: u64 = 200;
 const WAITS: Duration = Duration::from_secs(1);
 
 /// How much was asked of the workers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Demand {
     /// Workers in effect.

@@ -16,6 +16,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::report::{Forecast, Simulation};
 use crate::ids::AgentName;
@@ -28,7 +29,7 @@ const SATURATED: f64 = 0.95;
 const NOTICED_MS: f64 = 1_000.0;
 
 /// Kinds of what somebody should look at; the first is the most important one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Concern {
     /// There was more to simulate than the plan allows.
@@ -54,7 +55,8 @@ pub enum Concern {
 }
 
 /// What somebody should look at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SimulatedAttention)]
 #[serde(rename_all = "camelCase")]
 pub struct Attention {
     /// Of which kind it is.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::account::{Account, NotRunCount, OfAgent, begin_of};
 use super::attention::{Attention, attention};
@@ -17,7 +18,7 @@ use crate::time::{Timestamp, as_ms, human};
 const NAMED: usize = 20;
 
 /// What will happen, as far as the history tells.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Simulation {
     /// The first instant that was simulated.
@@ -54,7 +55,7 @@ pub struct Simulation {
 }
 
 /// All triggers, by what becomes of them: `triggers` is the sum of all ends and of what is left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Totals {
     /// Agents.
@@ -73,7 +74,8 @@ pub struct Totals {
 }
 
 /// How executions end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SimulatedEnds)]
 #[serde(rename_all = "camelCase")]
 pub struct Ends {
     /// As they should.
@@ -119,7 +121,7 @@ impl Ends {
 }
 
 /// Waiting times: nearest rank; null where nothing started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Waits {
     /// Starts.
@@ -145,7 +147,7 @@ impl Waits {
 }
 
 /// The longest queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Peak {
     /// So many waited.
@@ -155,7 +157,7 @@ pub struct Peak {
 }
 
 /// Seconds in which more came due than there are workers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Collisions {
     /// How many of them there are.
@@ -165,7 +167,7 @@ pub struct Collisions {
 }
 
 /// A second in which more came due than there are workers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Collision {
     /// The second.
@@ -177,7 +179,7 @@ pub struct Collision {
 }
 
 /// An hour of the clock, or what of it is simulated.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hour {
     /// When it begins.
@@ -191,7 +193,7 @@ pub struct Hour {
 }
 
 /// One agent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Forecast {
     /// Which.
@@ -229,7 +231,7 @@ impl Forecast {
 }
 
 /// Executions of an agent that never started for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NotRun {
     /// `skipped`, `refused` or `cancelled`.
@@ -245,7 +247,7 @@ pub struct NotRun {
 }
 
 /// Deadlines that an agent misses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Missed {
     /// Attempts that took longer than its `timeout`.
@@ -257,7 +259,7 @@ pub struct Missed {
 }
 
 /// Where the durations of an agent are from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DurationSource {
     /// Whether there is a history; else `p50` is an assumption.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::report::code_of;
 use crate::dispatcher::Action;
@@ -12,7 +13,7 @@ use crate::time::{Timestamp, as_ms};
 use crate::trigger::Trigger;
 
 /// An execution of a simulation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Planned {
     /// Whose.
@@ -40,7 +41,7 @@ pub struct Planned {
 }
 
 /// The first executions, and how many there were beyond.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Timeline {
     /// In the order of their triggers.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::text;
 use crate::ids::AgentName;
@@ -49,7 +50,7 @@ impl From<Priority> for u8 {
 }
 
 /// One dependency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Dependency {
     /// On whom.
     pub agent: AgentName,
@@ -58,7 +59,7 @@ pub struct Dependency {
 }
 
 /// What a dependency has to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// Not unhealthy (product guide, section 1).
@@ -71,7 +72,7 @@ pub enum Condition {
 }
 
 /// What a trigger does while an execution of the same agent is live.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlap {
     /// The new one is skipped.
@@ -88,7 +89,7 @@ pub enum Overlap {
 }
 
 /// Which missed times run after a downtime.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CatchUp {
     /// None.
@@ -101,7 +102,7 @@ pub enum CatchUp {
 }
 
 /// What an unhealthy dependency means for an execution of a job. Services always wait.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnUnhealthyDependency {
     /// It is skipped.
@@ -112,17 +113,19 @@ pub enum OnUnhealthyDependency {
 }
 
 /// Exponential backoff: `initial × factor^n`, at most `cap`, spread by ± `jitter`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Backoff {
     /// How many repeats after the first attempt (jobs only).
     pub max: u32,
     /// The first delay.
     #[serde(serialize_with = "text")]
+    #[schema(value_type = String)]
     pub initial: Duration,
     /// At least 1.
     pub factor: f64,
     /// The longest delay.
     #[serde(serialize_with = "text")]
+    #[schema(value_type = String)]
     pub cap: Duration,
     /// Share of the delay, 0 to 1, by which it varies up or down.
     pub jitter: f64,
@@ -135,7 +138,7 @@ impl Default for Backoff {
 }
 
 /// When a service that ended is started again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RestartPolicy {
     /// However it ended.
@@ -148,12 +151,13 @@ pub enum RestartPolicy {
 }
 
 /// How a program is stopped: the signal to its whole group, and after `timeout` SIGKILL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StopPolicy {
     /// The polite signal.
     pub signal: Signal,
     /// How long it may take.
     #[serde(serialize_with = "text")]
+    #[schema(value_type = String)]
     pub timeout: Duration,
 }
 
@@ -164,7 +168,7 @@ impl Default for StopPolicy {
 }
 
 /// What happens to an execution of which nobody can say how it ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnLost {
     /// It becomes a dead letter.

@@ -3,24 +3,27 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::text;
 
 /// How a service says that it is ready, and how long it may take.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Ready {
     /// The sign.
     pub check: ReadyCheck,
     /// Not ready after this long: ended as timed out.
     #[serde(serialize_with = "text")]
+    #[schema(value_type = String)]
     pub timeout: Duration,
 }
 
 /// The sign of readiness.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadyCheck {
     /// It has lived for so long.
+    #[schema(value_type = String)]
     After(#[serde(serialize_with = "text")] Duration),
     /// `READY=1` on its notify socket.
     Notify,
@@ -35,22 +38,24 @@ pub enum ReadyCheck {
 }
 
 /// How a service is watched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Health {
     /// What is looked at.
     pub probe: Probe,
     /// How often. For `notify` the longest time between two `WATCHDOG=1`.
     #[serde(serialize_with = "text")]
+    #[schema(value_type = String)]
     pub interval: Duration,
     /// How long one probe may take.
     #[serde(serialize_with = "text")]
+    #[schema(value_type = String)]
     pub timeout: Duration,
     /// So many failures in a row make it unhealthy.
     pub failures: u32,
 }
 
 /// What a health check looks at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {
     /// A 2xx answer from this `http://` URL.

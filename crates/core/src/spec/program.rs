@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What is run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Program {
     /// Program and arguments, never through a shell. Never empty.
@@ -29,16 +30,19 @@ impl Program {
 }
 
 /// Where the environment of the program comes from, beside what every child gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Environment {
     /// Set as they stand. Values are not shown by the API.
     #[serde(serialize_with = "names_only")]
+    #[schema(value_type = Vec<String>)]
     pub set: BTreeMap<String, String>,
     /// A file of `NAME=value` lines, absolute, read at each start.
+    #[schema(value_type = Option<String>)]
     pub file: Option<PathBuf>,
     /// Names taken over from the orchestrator's environment; a trailing `*` takes every name with that beginning.
     pub inherit: Vec<String>,
     /// Variables whose values are read from files at each start.
+    #[schema(value_type = BTreeMap<String, String>)]
     pub secrets: BTreeMap<String, PathBuf>,
 }
 
@@ -47,7 +51,7 @@ fn names_only<S: serde::Serializer>(set: &BTreeMap<String, String>, serializer: 
 }
 
 /// As whom and within which limits a program runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Identity {
     /// User name or number; `None`: as the orchestrator.
     pub user: Option<String>,
@@ -64,7 +68,7 @@ pub struct Identity {
 }
 
 /// Resources that can be limited, named as in setrlimit(2) without `RLIMIT_`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
     /// Address space, bytes.

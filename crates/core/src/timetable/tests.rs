@@ -249,6 +249,14 @@ fn an_entry_can_be_replaced_and_removed() {
 }
 
 #[test]
+fn who_is_due_again_and_again_does_not_hide_the_rest() {
+    let bench = Bench::with(&["every 1", "0 13 * * *"]);
+    let (found, left_out) = bench.timetable.upcoming_of_each(NOON, NOON + HOUR, bench.clocks, 10, 3);
+    assert_eq!(found.iter().map(|next| next.agent.0).collect::<Vec<_>>(), [0, 0, 0, 1]);
+    assert_eq!(left_out.into_iter().collect::<Vec<_>>(), [AgentIndex(0)]);
+}
+
+#[test]
 fn upcoming_times_are_merged_and_limited() {
     let bench = Bench::with(&["*/20 * * * *", "every 1800", "0 13 * * *"]);
     let to = NOON + HOUR;

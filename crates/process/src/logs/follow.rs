@@ -1,14 +1,16 @@
 //! Reading on from a position, for callers that poll; survives rotation.
 
+use std::fmt;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::str::FromStr;
 use std::time::SystemTime;
 
 use werkpilot_core::ids::{AgentName, RunId};
 
-use super::{LogLine, file_of};
+use super::{LineFilter, LogLine, file_of};
 
 /// The most that one call reads from one file.
 const MAX_READ: u64 = 256 * 1024;
@@ -24,14 +26,39 @@ pub struct LogPosition {
     pub offset: u64,
 }
 
+/// A text is no position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("that is no position in a log; take one that an answer named")]
+pub struct BadPosition;
+
+impl fmt::Display for LogPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}-{:x}", self.inode, self.created, self.offset)
+    }
+}
+
+impl FromStr for LogPosition {
+    type Err = BadPosition;
+
+    fn from_str(text: &str) -> Result<Self, BadPosition> {
+        let mut parts = text.split('-').map(|part| {
+            let good = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+            u64::from_str_radix(part, 16).ok().filter(|_| good).ok_or(BadPosition)
+        });
+        let mut next = || parts.next().unwrap_or(Err(BadPosition));
+        let position = Self { inode: next()?, created: next()?, offset: next()? };
+        if parts.next().is_some() { Err(BadPosition) } else { Ok(position) }
+    }
+}
+
 impl LogPosition {
-    fn at(metadata: &Metadata, offset: u64) -> Self {
+    pub(super) fn at(metadata: &Metadata, offset: u64) -> Self {
         let created = metadata.created().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
         let created = created.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0));
         Self { inode: metadata.ino(), created, offset }
     }
 
-    fn is_in(&self, metadata: &Metadata) -> bool {
+    pub(super) fn is_in(&self, metadata: &Metadata) -> bool {
         Self::at(metadata, self.offset) == *self && self.offset <= metadata.len()
     }
 }
@@ -66,7 +93,19 @@ pub fn read_from(
     position: LogPosition,
     run: Option<&RunId>,
 ) -> io::Result<(Vec<LogLine>, LogPosition)> {
-    let run = run.map(RunId::short);
+    read_on(logs_dir, agent, position, &LineFilter::default().of_run(run))
+}
+
+/// As [`read_from`], only the lines that fit.
+///
+/// # Errors
+/// Files that cannot be read.
+pub fn read_on(
+    logs_dir: &Path,
+    agent: &AgentName,
+    position: LogPosition,
+    filter: &LineFilter,
+) -> io::Result<(Vec<LogLine>, LogPosition)> {
     let mut newest_first: Vec<(File, Metadata)> = Vec::new();
     let mut from = 0;
     for number in 0.. {
@@ -91,7 +130,7 @@ pub fn read_from(
     for (file, metadata) in newest_first.iter().rev() {
         let consumed = complete_lines(file, from, metadata.len(), |line| {
             let line = std::str::from_utf8(line).ok().and_then(LogLine::parse);
-            lines.extend(line.filter(|line| run.as_ref().is_none_or(|run| line.run == *run)));
+            lines.extend(line.filter(|line| filter.fits(line)));
         })?;
         reached = LogPosition::at(metadata, from + consumed);
         if from + consumed < metadata.len() {
@@ -159,6 +198,15 @@ mod tests {
         }
         assert_eq!(seen, (0..120).collect::<Vec<_>>());
         assert_eq!(log.read(&mut position), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn a_position_reads_back_and_what_is_none_does_not() {
+        let position = LogPosition { inode: u64::MAX, created: 0, offset: 4_096 };
+        assert_eq!(position.to_string().parse(), Ok(position));
+        for bad in ["", "1", "1-2", "1-2-3-4", "1-2-x", "1--3", "+1-2-3", "1-2-10000000000000000"] {
+            assert_eq!(bad.parse::<LogPosition>(), Err(BadPosition), "{bad}");
+        }
     }
 
     #[test]

@@ -7,17 +7,19 @@
 //!
 //! The functions here block on files; call them from a thread that may.
 
+mod filter;
 mod follow;
 mod line;
 mod prune;
 mod tail;
 mod writer;
 
-pub use follow::{LogPosition, end_position, read_from};
+pub use filter::LineFilter;
+pub use follow::{BadPosition, LogPosition, end_position, read_from, read_on};
 pub(crate) use line::push_line;
 pub use line::{LogLine, LogStream};
 pub(crate) use prune::prune;
-pub use tail::read_tail;
+pub use tail::{LogPage, Most, read_back, read_tail};
 pub(crate) use writer::LogBook;
 
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use werkpilot_core::boot::{Boot, BootAction, BootEvent, BootMember};
 use werkpilot_core::dispatcher::{Gate, Request};
 use werkpilot_core::event::Event;
 use werkpilot_core::ids::{AgentIndex, AgentName};
-use werkpilot_core::time::human;
+use werkpilot_core::time::{as_ms, human};
 use werkpilot_core::trigger::Trigger;
 
 use crate::alarm::{Alarm, Alarmed};
@@ -16,6 +16,7 @@ use crate::house::{House, HousePhase};
 use crate::intake::schedule::ScheduleAgents;
 use crate::state::{CutOff, triggers};
 use crate::supervision::ExitNotice;
+use crate::view::BootLayer;
 use crate::work::queue::AdmitBatch;
 
 /// Begins the boot.
@@ -93,9 +94,11 @@ impl BootActor {
                 self.start_agents(&members);
             }
             BootAction::LayerReady { layer, took, late } if late.is_empty() => {
+                self.layer_is_over(layer, took, &late);
                 log::info!(target: "werkpilot", "Boot layer {layer}: ready after {}", human(took));
             }
             BootAction::LayerReady { layer, took, late } => {
+                self.layer_is_over(layer, took, &late);
                 let (took, late) = (human(took), self.house.directory.borrow().listed(&late));
                 log::warn!(target: "werkpilot", "Boot layer {layer}: going on after {took} without {late}, not ready yet");
             }
@@ -172,6 +175,11 @@ impl BootActor {
         };
         *self.house.boot_report.borrow_mut() = Some(event.clone());
         self.house.emit(event);
+    }
+
+    fn layer_is_over(&self, layer: u32, took: std::time::Duration, late: &[AgentIndex]) {
+        let layer = BootLayer { layer, ms: as_ms(took), late: self.names(late) };
+        self.house.boot_layers.borrow_mut().push(layer);
     }
 
     fn names(&self, agents: &[AgentIndex]) -> Vec<AgentName> {

@@ -1,6 +1,8 @@
 //! The reload: reads the files as a whole and applies only the difference, or nothing.
 //!
-//! Invariant: the registry, the settings and the graph in effect always belong together.
+//! Invariant: the registry, the settings and the graph in effect always belong together, and have one version.
+
+mod preview;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -8,6 +10,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use serde::Serialize;
+use utoipa::ToSchema;
 use werkpilot_core::agent::Event as ToAgent;
 use werkpilot_core::dispatcher::Event as ToDispatcher;
 use werkpilot_core::event::Event;
@@ -16,6 +19,7 @@ use werkpilot_core::settings::Settings;
 use werkpilot_core::spec::{AgentSpec, Registry};
 
 use crate::agents::supervisor::{AddAgents, RetireAgents};
+use crate::clock::Clock;
 use crate::house::{House, HousePhase};
 use crate::intake::schedule::{ScheduleAgents, UnscheduleAgents};
 use crate::observe::dead_letters::ResizeDesk;
@@ -28,6 +32,8 @@ use crate::orchestrator::{LoadFault, Loaded};
 use crate::supervision::ExitNotice;
 use crate::work::queue::{Tell, effective_workers};
 
+pub use preview::{AgentChange, RejectedReload, ReloadPreview};
+
 /// Reads the files again and applies what is different.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<ReloadReport, ReloadError>")]
@@ -36,10 +42,17 @@ pub struct Reload {
     pub by: String,
     /// Whether nothing is said if nothing changed.
     pub quiet: bool,
+    /// What has to be in effect still, for who has looked at the difference.
+    pub expected: Option<u64>,
 }
 
+/// Reads the files and tells what would change.
+#[derive(Debug, Message)]
+#[rtype(result = "ReloadPreview")]
+pub struct GetReloadPreview;
+
 /// What a reload changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReloadReport {
     /// New agents.
     pub added: Vec<AgentName>,
@@ -55,12 +68,22 @@ pub struct ReloadReport {
     pub after_restart: Vec<String>,
 }
 
+impl ReloadReport {
+    /// Whether nothing changed.
+    pub fn is_nothing(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty() && self.settings.is_empty()
+    }
+}
+
 /// Why a reload changed nothing.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ReloadError {
     /// The files have faults.
     #[error("{}", .0.rendered)]
     Faults(LoadFault),
+    /// Something else is in effect than who asks has seen.
+    #[error("other files have taken effect meanwhile; nothing was changed")]
+    Stale,
     /// Not now.
     #[error("the orchestrator is shutting down; the files were not read")]
     ShuttingDown,
@@ -90,13 +113,15 @@ impl Reloader {
     }
 
     fn apply(&self, loaded: Loaded, quiet: bool) -> ReloadReport {
+        *self.house.rejected.borrow_mut() = None;
+        // Lines may have moved, also where no value is another one.
+        if let Some(provenance) = &loaded.provenance {
+            provenance.takes_effect();
+        }
+        *self.house.provenance.borrow_mut() = loaded.provenance;
         let (report, plan) = self.plan(&loaded.registry);
         let report = self.with_settings(report, &loaded.settings);
-        let nothing = report.added.is_empty()
-            && report.removed.is_empty()
-            && report.changed.is_empty()
-            && report.settings.is_empty()
-            && *self.house.strategies.borrow() == loaded.registry.strategies;
+        let nothing = report.is_nothing() && *self.house.strategies.borrow() == loaded.registry.strategies;
         if nothing {
             if !quiet {
                 log::info!(target: "werkpilot", "Configuration read again: nothing changed");
@@ -105,6 +130,7 @@ impl Reloader {
         }
         *self.house.strategies.borrow_mut() = loaded.registry.strategies;
         *self.house.settings.borrow_mut() = Arc::new(loaded.settings);
+        self.house.config_version.set(self.house.config_version.get().wrapping_add(1));
         self.carry_out(plan);
         self.apply_settings();
         self.house.emit(Event::ConfigReloaded {
@@ -242,7 +268,7 @@ impl Actor for Reloader {
 
 impl Handler<Reload> for Reloader {
     type Result = ResponseActFuture<Self, Result<ReloadReport, ReloadError>>;
-    fn handle(&mut self, Reload { by, quiet }: Reload, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Reload { by, quiet, expected }: Reload, _: &mut Self::Context) -> Self::Result {
         if self.house.phase.get() == HousePhase::ShuttingDown {
             log::info!(target: "werkpilot", "Reload asked for by {by} during shutdown: left out");
             return Box::pin(actix::fut::ready(Err(ReloadError::ShuttingDown)));
@@ -253,6 +279,9 @@ impl Handler<Reload> for Reloader {
             let read = read.unwrap_or_else(|error| Err(LoadFault::one(format!("failed to read the files: {error}"))));
             match read {
                 Ok(_) if this.house.phase.get() == HousePhase::ShuttingDown => Err(ReloadError::ShuttingDown),
+                Ok(_) if expected.is_some_and(|version| version != this.house.config_version.get()) => {
+                    Err(ReloadError::Stale)
+                }
                 Ok(loaded) => {
                     for notice in &loaded.notices {
                         log::warn!(target: "werkpilot", "{notice}");
@@ -260,11 +289,25 @@ impl Handler<Reload> for Reloader {
                     Ok(this.apply(loaded, quiet))
                 }
                 Err(fault) => {
+                    let rejected = RejectedReload::of(&fault, &by, Clock::wall());
+                    *this.house.rejected.borrow_mut() = Some(rejected);
                     this.house.emit(Event::ConfigRejected { faults: fault.count, first: fault.first.clone() });
                     log::error!(target: "werkpilot", "Reload asked for by {by} rejected:\n{}", fault.rendered);
                     Err(ReloadError::Faults(fault))
                 }
             }
+        }))
+    }
+}
+
+impl Handler<GetReloadPreview> for Reloader {
+    type Result = ResponseActFuture<Self, ReloadPreview>;
+    fn handle(&mut self, _: GetReloadPreview, _: &mut Self::Context) -> Self::Result {
+        let read_files = self.house.loader.clone();
+        let reading = tokio::task::spawn_blocking(move || read_files());
+        Box::pin(reading.into_actor(self).map(|read, this, _| {
+            let read = read.unwrap_or_else(|error| Err(LoadFault::one(format!("failed to read the files: {error}"))));
+            preview::preview(&this.house, read)
         }))
     }
 }

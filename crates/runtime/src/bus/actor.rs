@@ -10,6 +10,8 @@ use actix::prelude::*;
 use tokio::net::{TcpListener, TcpStream};
 use werkpilot_bus::protocol::Info;
 use werkpilot_bus::switch::{ConnectionView, Stats};
+use werkpilot_core::ids::AgentName;
+use werkpilot_core::requests::{Counts, Failure};
 
 use super::board::Board;
 use super::desk::Desk;
@@ -43,6 +45,22 @@ pub struct BusReport {
 #[derive(Debug, Message)]
 #[rtype(result = "BusReport")]
 pub struct GetBusReport;
+
+/// What is remembered of requests to agents.
+#[derive(Clone, Debug, Default)]
+pub struct RequestFigures {
+    /// Requests in each second of the last minute, the oldest first; the last one is not over yet.
+    pub last_minute: Vec<u32>,
+    /// Who was asked, and how often, since the start.
+    pub responders: Vec<(AgentName, Counts)>,
+    /// The last failures, the newest first.
+    pub failures: Vec<Failure>,
+}
+
+/// What became of requests to agents.
+#[derive(Debug, Message)]
+#[rtype(result = "RequestFigures")]
+pub struct GetRequests;
 
 /// Who is connected.
 #[derive(Debug, Message)]
@@ -156,6 +174,19 @@ impl Handler<GetBusReport> for BusActor {
             triggers_dropped: self.desk.as_ref().map_or(0, |desk| desk.triggers_dropped()),
             max_connections: switch.settings().max_connections,
             info: switch.info().clone(),
+        })
+    }
+}
+
+impl Handler<GetRequests> for BusActor {
+    type Result = MessageResult<GetRequests>;
+    fn handle(&mut self, _: GetRequests, _: &mut Self::Context) -> Self::Result {
+        let switch = self.board.switch.borrow();
+        let requests = switch.requests();
+        MessageResult(RequestFigures {
+            last_minute: requests.last_minute(self.board.clock.coarse()),
+            responders: requests.responders().map(|(agent, counts)| (agent.clone(), counts)).collect(),
+            failures: requests.failures().cloned().collect(),
         })
     }
 }

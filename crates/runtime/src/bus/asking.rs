@@ -59,6 +59,7 @@ pub async fn ask<Q: Query>(
 ) -> Result<Q::Response, RequestError> {
     if board.is_full() {
         board.suspect_circle(from, to);
+        board.failed(to, &RequestError::Overloaded);
         return Err(RequestError::Overloaded);
     }
     let (recipient, tally) = match board.residents.find::<Q>(to) {
@@ -66,11 +67,17 @@ pub async fn ask<Q: Query>(
         Found::NotAnswered => return Err(RequestError::NoResponder(subject(to.as_str(), Q::ENDPOINT))),
         Found::Elsewhere => return Box::pin(ask_program(&board, from, to, query, timeout)).await,
     };
-    let deadline = board.clock.coarse() + timeout;
+    let now = board.clock.coarse();
+    board.switch.borrow_mut().requests_mut().asked(to, now);
+    let deadline = now + timeout;
     let asked_at = tally.is_timing().then(|| board.clock.steady());
     let mut asking = Asking { board: &board, tally: &tally, from, asked_at, deadline, key: None };
     let mut sent = std::pin::pin!(recipient.send(query));
-    std::future::poll_fn(|task| asking.poll(sent.as_mut(), task)).await
+    let answer = std::future::poll_fn(|task| asking.poll(sent.as_mut(), task)).await;
+    if let Err(error) = &answer {
+        board.failed(to, error);
+    }
+    answer
 }
 
 /// A question that an actor has got.

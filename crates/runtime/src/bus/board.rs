@@ -23,6 +23,7 @@ use werkpilot_core::time::Moment;
 
 use super::asking::Wait;
 use super::callers::Callers;
+use super::query::RequestError;
 use super::residents::Residents;
 use super::session::{Session, Undelivered};
 use crate::clock::Clock;
@@ -185,6 +186,15 @@ impl Board {
             self.suspected.set(Some(now));
             self.with(|switch| switch.tell_circles(&[(from.clone(), to.clone())], self.waiting()));
         }
+    }
+
+    /// A request to an actor ended with an error.
+    pub fn failed(&self, agent: &AgentName, error: &RequestError) {
+        let text = match error {
+            RequestError::Agent(error) => error.message.clone(),
+            error => error.to_string(),
+        };
+        self.switch.borrow_mut().requests_mut().failed(agent, error.code(), &text, Clock::wall());
     }
 
     /// Who waits for whom among those inside.

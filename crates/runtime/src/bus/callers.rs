@@ -13,7 +13,10 @@ use super::board::Board;
 
 /// All callers, by the name that they ask in.
 #[derive(Default)]
-pub struct Callers(RefCell<HashMap<AgentName, Rc<Caller>>>);
+pub struct Callers {
+    agents: RefCell<HashMap<AgentName, Rc<Caller>>>,
+    operator: RefCell<Option<Rc<Caller>>>,
+}
 
 /// One caller.
 pub struct Caller {
@@ -26,13 +29,24 @@ pub struct Caller {
 impl Callers {
     /// The caller of this name; it is made when it is first needed.
     pub fn of(&self, board: &Board, name: &AgentName) -> Rc<Caller> {
-        if let Some(caller) = self.0.borrow().get(name) {
+        if let Some(caller) = self.agents.borrow().get(name) {
             return caller.clone();
         }
+        let caller = Self::make(board, Who::Agent(name.clone()));
+        self.agents.borrow_mut().insert(name.clone(), caller.clone());
+        caller
+    }
+
+    /// The one that asks for people.
+    pub fn operator(&self, board: &Board) -> Rc<Caller> {
+        self.operator.borrow_mut().get_or_insert_with(|| Self::make(board, Who::Operator)).clone()
+    }
+
+    fn make(board: &Board, who: Who) -> Rc<Caller> {
         let token = random_token();
         let now = board.clock.steady();
         let connection = board.with(|switch| {
-            let connection = switch.open_local(Who::Agent(name.clone()), now);
+            let connection = switch.open_local(who, now);
             switch.subscribe_local(connection, 1, format!("_INBOX.{token}.*").as_bytes(), None);
             connection
         });
@@ -52,7 +66,6 @@ impl Callers {
                 }
             }),
         );
-        self.0.borrow_mut().insert(name.clone(), caller.clone());
         caller
     }
 }

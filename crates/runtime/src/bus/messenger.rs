@@ -36,7 +36,7 @@ pub struct Incoming {
 }
 
 /// What is done on the bus's arbiter.
-type Work = Box<dyn FnOnce(&Rc<Board>) + Send>;
+pub(super) type Work = Box<dyn FnOnce(&Rc<Board>) + Send>;
 
 /// Does something on the bus's arbiter.
 #[derive(Message)]
@@ -132,7 +132,7 @@ impl Messenger {
         Ok(receiver)
     }
 
-    fn on_board(&self, work: impl FnOnce(&Rc<Board>) + Send + 'static) -> Result<(), RequestError> {
+    pub(super) fn on_board(&self, work: impl FnOnce(&Rc<Board>) + Send + 'static) -> Result<(), RequestError> {
         match self.here() {
             Some(board) => work(&board),
             None => self.send_over(Box::new(work))?,
@@ -140,7 +140,7 @@ impl Messenger {
         Ok(())
     }
 
-    fn send_over(&self, work: Work) -> Result<(), RequestError> {
+    pub(super) fn send_over(&self, work: Work) -> Result<(), RequestError> {
         let bus = self.post.addr().ok_or_else(gone)?;
         bus.try_send(OnBoard(work)).map_err(|refused| match refused {
             SendError::Full(_) => RequestError::Overloaded,
@@ -154,6 +154,6 @@ fn check(subject: &str, is_good: fn(&[u8]) -> bool) -> Result<(), RequestError> 
     is_good(subject.as_bytes()).then_some(()).ok_or_else(|| error().into())
 }
 
-fn gone() -> RequestError {
+pub(super) fn gone() -> RequestError {
     RequestError::Unavailable { reason: "the bus is not there at the moment".to_owned() }
 }

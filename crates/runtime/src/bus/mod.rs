@@ -13,6 +13,7 @@ mod actor;
 mod asking;
 mod board;
 mod callers;
+mod console;
 mod credentials;
 mod desk;
 pub mod executions;
@@ -30,9 +31,12 @@ mod side;
 mod start;
 mod tray;
 
-pub use actor::{BeginLameDuck, BusActor, BusReport, CloseBus, Crash, GetBusReport, GetConnections};
+pub use actor::{
+    BeginLameDuck, BusActor, BusReport, CloseBus, Crash, GetBusReport, GetConnections, GetRequests, RequestFigures,
+};
 pub use werkpilot_bus::switch::{Access, ConnectionView, Settings as BusSettings};
 
+pub use console::{ConsoleError, Note as ConsoleNote, Reply};
 pub use credentials::{Credentials, OPERATOR};
 pub use fleet::{GetServices, PingService, ServiceQuestion};
 pub use messenger::{Incoming, Messenger};

@@ -86,19 +86,38 @@ pub(super) fn subject(agent: &str, endpoint: &str) -> String {
     if endpoint.is_empty() { format!("rpc.{agent}") } else { format!("rpc.{agent}.{endpoint}") }
 }
 
+impl RequestError {
+    /// Its number as of HTTP, the agent's own if it is the agent's.
+    pub const fn code(&self) -> u16 {
+        match self {
+            Self::Timeout => 408,
+            Self::NoResponder(_) | Self::Unavailable { .. } => 503,
+            Self::Overloaded => 429,
+            Self::TooLarge { .. } => 413,
+            Self::Agent(AgentError { code, .. }) => *code,
+        }
+    }
+}
+
+/// What went wrong, if the headers of an answer say that something did.
+pub(super) fn error_of(subject: &str, block: &[u8]) -> Option<RequestError> {
+    if headers::status(block).is_some_and(|(code, _)| code == 503) {
+        return Some(RequestError::NoResponder(subject.to_owned()));
+    }
+    let code = headers::get(block, "Nats-Service-Error-Code")?;
+    let text = headers::get(block, "Nats-Service-Error").unwrap_or_default().to_owned();
+    Some(match code.trim().parse() {
+        Ok(503) => RequestError::Unavailable { reason: text },
+        Ok(408) => RequestError::Timeout,
+        Ok(429) => RequestError::Overloaded,
+        code => AgentError::new(code.unwrap_or(500), text).into(),
+    })
+}
+
 /// The answer of a message.
 pub(super) fn answer<R: DeserializeOwned>(subject: &str, block: &[u8], payload: &[u8]) -> Result<R, RequestError> {
-    if headers::status(block).is_some_and(|(code, _)| code == 503) {
-        return Err(RequestError::NoResponder(subject.to_owned()));
-    }
-    if let Some(code) = headers::get(block, "Nats-Service-Error-Code") {
-        let text = headers::get(block, "Nats-Service-Error").unwrap_or_default().to_owned();
-        return Err(match code.trim().parse() {
-            Ok(503) => RequestError::Unavailable { reason: text },
-            Ok(408) => RequestError::Timeout,
-            Ok(429) => RequestError::Overloaded,
-            code => AgentError::new(code.unwrap_or(500), text).into(),
-        });
+    if let Some(error) = error_of(subject, block) {
+        return Err(error);
     }
     let unreadable = |error| AgentError::new(502, format!("its answer is not what was expected: {error}")).into();
     serde_json::from_slice(payload).map_err(unreadable)

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use werkpilot_core::dead_letters::{DeadLetter, LetterFilter, LetterRefusal, LetterState, Pace};
 use werkpilot_core::ids::{AgentName, RunId};
+use werkpilot_core::time::Timestamp;
 use werkpilot_store::reader::LetterFilter as StoreFilter;
 
 use super::{ControlError, Handle, not_kept};
+use crate::house::House;
 use crate::observe::dead_letters::{
     AwaitHealth, CancelReplay, DeskError, DiscardLetters, EditLetter, Handled, ReplayLetter, ReplayLetters, ReplaySet,
     ReplaySetView,
 };
+use crate::post::Unavailable;
 use crate::view::{DeadLetterList, DeadLetterPage, dead_letters};
 
 /// The desk answers once the disk has: a slow one takes seconds.
@@ -50,7 +53,12 @@ impl Handle {
 
     /// Replays a dead letter: a new execution of its agent, with its payload. `force`: also if it is parked or was replayed.
     pub async fn replay_dead_letter(&self, id: u64, force: bool) -> Result<RunId, ControlError> {
-        Ok(self.posts.dead_letters.ask(ReplayLetter { id, force }, DISK).await??)
+        Ok(self.posts.dead_letters.ask(ReplayLetter { id, force, run: None }, DISK).await??)
+    }
+
+    /// The same as an execution whose id was chosen before.
+    pub async fn replay_dead_letter_as(&self, id: u64, force: bool, run: RunId) -> Result<RunId, ControlError> {
+        Ok(self.posts.dead_letters.ask(ReplayLetter { id, force, run: Some(run) }, DISK).await??)
     }
 
     /// Replays the letters that are meant, oldest first, at a pace; [`Handle::replay_of_dead_letters`] tells how it goes.
@@ -63,7 +71,41 @@ impl Handle {
         by: &str,
     ) -> Result<ReplaySetView, ControlError> {
         let ids = self.replayable(filter).await?;
-        Ok(self.posts.dead_letters.ask(ReplayLetters { ids, pace, force, by: by.to_owned() }, DISK).await?)
+        Ok(self.replay_set(ids, pace, force, by, None).await?)
+    }
+
+    /// The same once under a key, however often it is asked for. `since`: it was asked for before, at that time, so that
+    /// letters about which something was done since are passed over.
+    pub async fn replay_dead_letters_once(
+        &self,
+        filter: LetterFilter,
+        pace: Pace,
+        force: bool,
+        by: &str,
+        key: RunId,
+        since: Option<Timestamp>,
+    ) -> Result<ReplaySetView, ControlError> {
+        let mut ids = self.replayable(filter).await?;
+        if let Some(since) = since {
+            let untouched = move |house: &House| {
+                let desk = house.dead_letters.borrow();
+                ids.retain(|id| desk.get(*id).is_some_and(|letter| letter.standing.updated_at < since));
+                ids
+            };
+            ids = self.consult(untouched).await?;
+        }
+        Ok(self.replay_set(ids, pace, force, by, Some(key)).await?)
+    }
+
+    async fn replay_set(
+        &self,
+        ids: Vec<u64>,
+        pace: Pace,
+        force: bool,
+        by: &str,
+        key: Option<RunId>,
+    ) -> Result<ReplaySetView, Unavailable> {
+        self.posts.dead_letters.ask(ReplayLetters { ids, pace, force, by: by.to_owned(), key }, DISK).await
     }
 
     /// The letters that [`Handle::replay_dead_letters`] would replay, in its order.

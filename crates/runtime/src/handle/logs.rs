@@ -1,44 +1,50 @@
 //! What agents wrote, read from outside the arbiter.
 
-use werkpilot_core::ids::{AgentName, RunId};
+use werkpilot_core::ids::AgentName;
 use werkpilot_process::logs;
 
 use super::{ControlError, Handle};
 
+/// Bytes of the lines of one answer, but for a last line of 16 KiB: ten thousand lines of ordinary length.
+const PAGE: usize = 4 << 20;
+
 /// Which lines of an agent's log are wanted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LogQuery {
     /// Whose.
     pub agent: String,
-    /// Of this execution only.
-    pub run: Option<RunId>,
-    /// How many of the last lines.
+    /// Which of them.
+    pub filter: logs::LineFilter,
+    /// Those before a position; without one the last ones.
+    pub before: Option<logs::LogPosition>,
+    /// How many of them, the last ones.
     pub lines: usize,
 }
 
 impl Handle {
-    /// The last lines of an agent's log, oldest first, and the position after them.
-    pub async fn log_tail(&self, query: LogQuery) -> Result<(Vec<logs::LogLine>, logs::LogPosition), ControlError> {
+    /// The last lines of an agent's log that fit, and the position after all of them.
+    pub async fn log_tail(&self, query: LogQuery) -> Result<(logs::LogPage, logs::LogPosition), ControlError> {
         let agent = self.known(&query.agent).await?;
         let (dir, name) = (self.logs_dir.clone(), agent.clone());
         // What is written between the two reads is told twice rather than not at all.
         let read = move || {
             let position = logs::end_position(&dir, &name)?;
-            Ok((logs::read_tail(&dir, &name, query.run.as_ref(), query.lines)?, position))
+            let most = logs::Most { lines: query.lines, bytes: PAGE };
+            Ok((logs::read_back(&dir, &name, &query.filter, query.before, most)?, position))
         };
         blocking(agent, read).await
     }
 
-    /// The lines after a position, and the next one.
+    /// The lines after a position that fit, and the next one.
     pub async fn log_from(
         &self,
         agent: &str,
-        run: Option<RunId>,
+        filter: logs::LineFilter,
         position: logs::LogPosition,
     ) -> Result<(Vec<logs::LogLine>, logs::LogPosition), ControlError> {
         let agent = self.known(agent).await?;
         let (dir, name) = (self.logs_dir.clone(), agent.clone());
-        blocking(agent, move || logs::read_from(&dir, &name, position, run.as_ref())).await
+        blocking(agent, move || logs::read_on(&dir, &name, position, &filter)).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use werkpilot_core::optimizer::{Decision, Report, ReportSummary};
 use werkpilot_store::{Reader, StoreError};
 
@@ -19,12 +20,12 @@ const DISK: Duration = Duration::from_secs(10);
 const PAGE: usize = 100;
 
 /// A page of the reports, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize, ToSchema)]
 pub struct ReportPage {
     /// The reports.
     pub reports: Vec<ReportSummary>,
-    /// `before` of the next page, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// `before` or `cursor` of the next page; null: this is the last one.
+    #[serde(default)]
     pub next: Option<u64>,
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use serde::Serialize;
+use utoipa::ToSchema;
 use werkpilot_core::dead_letters::{Pace, PlanEvent, Step};
 use werkpilot_core::event::{End, Event};
 use werkpilot_core::exit::Exit;
@@ -76,6 +77,8 @@ pub struct ReplayLetter {
     pub id: u64,
     /// Also if it is parked or was replayed.
     pub force: bool,
+    /// The id of the execution, where it was chosen before.
+    pub run: Option<RunId>,
 }
 
 /// Replays these letters in order, at a pace. Answers at once; it goes on by itself.
@@ -90,6 +93,8 @@ pub struct ReplayLetters {
     pub force: bool,
     /// Who wants it.
     pub by: String,
+    /// What tells this wish from others, where whoever wishes may ask twice.
+    pub key: Option<RunId>,
 }
 
 /// Begins no more of a set. Answers how far it came; `None`: it is not known.
@@ -138,7 +143,7 @@ pub struct ResizeDesk(pub u32);
 pub struct Crash;
 
 /// Of how many letters something was done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Handled {
     /// So many.
@@ -301,16 +306,16 @@ impl Handler<LookInTray> for DeadLetters {
 
 impl Handler<ReplayLetter> for DeadLetters {
     type Result = ResponseActFuture<Self, Result<RunId, DeskError>>;
-    fn handle(&mut self, ReplayLetter { id, force }: ReplayLetter, _: &mut Self::Context) -> Self::Result {
-        self.replay(id, force)
+    fn handle(&mut self, ReplayLetter { id, force, run }: ReplayLetter, _: &mut Self::Context) -> Self::Result {
+        self.replay(id, force, run)
     }
 }
 
 impl Handler<ReplayLetters> for DeadLetters {
     type Result = MessageResult<ReplayLetters>;
     fn handle(&mut self, message: ReplayLetters, ctx: &mut Self::Context) -> Self::Result {
-        let ReplayLetters { ids, pace, force, by } = message;
-        let view = self.add_set(ids, Wish { pace, force, by, awaited: None });
+        let ReplayLetters { ids, pace, force, by, key } = message;
+        let view = self.add_set(ids, Wish { pace, force, by, awaited: None, key });
         self.turn(ctx);
         MessageResult(view)
     }

@@ -7,12 +7,15 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
 use werkpilot_core::event::{Event, Recorded, Weight};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::reason::Reason;
+use werkpilot_core::stream::Place;
+use werkpilot_core::time::Timestamp;
 use werkpilot_store::Change;
 use werkpilot_store::reader::EventFilter;
 use werkpilot_store::row::event::EventRow;
@@ -24,6 +27,7 @@ use crate::bus::link::{AgentChanged, FleetChanged, Observed};
 use crate::house::House;
 use crate::observe::dead_letters::ReplayEnded;
 use crate::observe::notifications::Happened;
+use crate::observe::stream::{Fact, Subscription};
 use crate::state::Begun;
 use crate::state::facts::row_of;
 use crate::supervision::ExitNotice;
@@ -54,6 +58,21 @@ pub struct AwaitEnd(pub RunId);
 #[rtype(result = "Option<oneshot::Receiver<()>>")]
 pub struct AwaitFact(pub EventFilter);
 
+/// Takes in a listener that wants to see what happens, after what it has seen already. `None`: too many look on already.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<Subscription>")]
+pub struct Subscribe {
+    /// What it wants to see.
+    pub filter: EventFilter,
+    /// The last fact that it has.
+    pub last: Option<Place>,
+}
+
+/// Ends the actor by a panic: a drill.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Crash;
+
 /// Hands to the store what has gathered.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -63,13 +82,15 @@ struct HandOver;
 #[derive(Debug, Default)]
 pub struct EventBook {
     /// Facts of the time before the start; they make room for newer ones.
-    past: VecDeque<EventRow>,
-    last: VecDeque<Recorded>,
+    past: VecDeque<Arc<Fact>>,
+    last: VecDeque<Arc<Fact>>,
     ends: VecDeque<Recorded>,
     /// The last end per agent, those of the time before the start included.
     last_run: HashMap<AgentName, LastRun>,
     counts: BTreeMap<&'static str, u64>,
     seq: u64,
+    /// The same, for those on other threads.
+    told: Arc<AtomicU64>,
     /// This life.
     begun: Option<Begun>,
 }
@@ -81,28 +102,48 @@ impl EventBook {
         let last_run = last_ends.into_iter().filter_map(|row| Some((row.agent.clone(), LastRun::kept(&row)?)));
         let seq = past.last().map_or(newest, |row| row.seq.max(newest));
         let begun = Some(Begun { event: seq + 1, at: crate::clock::Clock::wall() });
-        Self { past: past.into(), last_run: last_run.collect(), seq, begun, ..Self::default() }
+        let past = past.into_iter().map(|row| Arc::new(Fact::from(row))).collect();
+        Self { past, last_run: last_run.collect(), seq, begun, told: Arc::new(AtomicU64::new(seq)), ..Self::default() }
     }
 
     /// What is remembered of the time before the start, oldest first.
     pub fn past(&self) -> impl DoubleEndedIterator<Item = &EventRow> {
-        self.past.iter()
+        self.past.iter().filter_map(|fact| fact.row())
+    }
+
+    /// All that is remembered, oldest first.
+    pub fn facts(&self) -> impl DoubleEndedIterator<Item = &Arc<Fact>> {
+        self.past.iter().chain(&self.last)
+    }
+
+    /// When the fact of this number was recorded, if it is remembered.
+    pub fn time_of(&self, seq: u64) -> Option<Timestamp> {
+        self.facts().rev().find(|fact| fact.seq() == seq).map(|fact| fact.time())
+    }
+
+    /// Where the newest fact is, if it is remembered.
+    pub fn newest_place(&self) -> Option<Place> {
+        self.facts().next_back().map(|fact| fact.place())
     }
 
     /// The number from which on all facts are remembered.
     pub fn oldest(&self) -> u64 {
-        let first = self.past.front().map(|row| row.seq).or_else(|| self.last.front().map(|recorded| recorded.seq));
-        first.unwrap_or(self.seq + 1)
+        self.facts().next().map_or(self.seq + 1, |fact| fact.seq())
     }
 
     /// The last facts since the start, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Recorded> {
-        self.last.iter()
+        self.last.iter().filter_map(|fact| fact.recorded())
     }
 
     /// The number of the newest fact.
     pub fn newest(&self) -> u64 {
         self.seq
+    }
+
+    /// Where the number of the newest fact is told to other threads.
+    pub fn told(&self) -> Arc<AtomicU64> {
+        self.told.clone()
     }
 
     /// This life of the orchestrator; nothing for a book that was not made for one.
@@ -128,7 +169,11 @@ impl EventBook {
         self.last_run.get(agent)
     }
 
-    fn take(&mut self, recorded: Recorded) {
+    /// Takes in the fact that is made for the next number.
+    pub(super) fn record(&mut self, make: impl FnOnce(u64) -> Recorded) -> Arc<Fact> {
+        self.seq += 1;
+        self.told.store(self.seq, Ordering::Release);
+        let recorded = make(self.seq);
         *self.counts.entry(recorded.event.topic()).or_default() += 1;
         if let Event::ExecutionEnded { agent, .. } = &recorded.event {
             if self.ends.len() == ENDS_KEPT {
@@ -140,7 +185,9 @@ impl EventBook {
         if self.past.len() + self.last.len() >= KEPT && self.past.pop_front().is_none() {
             self.last.pop_front();
         }
-        self.last.push_back(recorded);
+        let fact = Arc::new(Fact::from(recorded));
+        self.last.push_back(fact.clone());
+        fact
     }
 }
 
@@ -172,9 +219,9 @@ impl EventLog {
     fn record(&mut self, event: Event, ctx: &mut Context<Self>) {
         let weight = self.weight(&event);
         write_to_log(&event, weight);
-        let mut book = self.house.events.borrow_mut();
-        book.seq += 1;
-        let recorded = Recorded { seq: book.seq, time: crate::clock::Clock::wall(), event };
+        let make = |seq| Recorded { seq, time: crate::clock::Clock::wall(), event };
+        let fact = self.house.events.borrow_mut().record(make);
+        let Some(recorded) = fact.recorded() else { return };
         if let Event::ExecutionEnded { run, .. } = &recorded.event
             && let Some(waiters) = self.waiters.remove(run)
         {
@@ -187,21 +234,37 @@ impl EventLog {
             self.house.replay_ended(ended);
         }
         if self.house.bus.is_some() {
-            self.pass_on(&recorded);
+            self.pass_on(recorded);
         }
         // A follower that hears of it asks for what there is, and comes back.
-        for (_, told) in self.followers.extract_if(.., |(filter, _)| filter.hears(&recorded)) {
+        for (_, told) in self.followers.extract_if(.., |(filter, _)| filter.hears(recorded)) {
             let _ = told.send(());
         }
-        self.notify(&recorded);
+        let is_service = |agent: &AgentName| self.is_service(agent);
+        self.house.recent.borrow_mut().take(recorded, is_service);
+        self.notify(recorded);
         if self.house.ledger.is_kept() {
             if self.pending.is_empty() {
                 // Behind the facts that have arrived already, so that a burst of them is one batch.
                 ctx.notify(HandOver);
             }
-            self.pending.push(Change::AddEvent(Box::new(row_of(&recorded))));
+            self.pending.push(Change::AddEvent(Box::new(row_of(recorded))));
         }
-        book.take(recorded);
+        self.stream(&fact);
+    }
+
+    fn is_service(&self, agent: &AgentName) -> bool {
+        let directory = self.house.directory.borrow();
+        let slot = directory.find(agent.as_str()).and_then(|index| directory.get(index));
+        slot.is_some_and(|slot| slot.spec.service().is_some())
+    }
+
+    /// To those who look on.
+    fn stream(&self, fact: &Arc<Fact>) {
+        let mut hub = self.house.streams.borrow_mut();
+        if !hub.is_empty() {
+            hub.publish(fact, self.house.events.borrow().oldest(), self.house.clock.steady());
+        }
     }
 
     /// To who is to be told outside, if anybody is.
@@ -324,5 +387,20 @@ impl Handler<AwaitFact> for EventLog {
         }
         self.followers.push((filter, sender));
         MessageResult(Some(receiver))
+    }
+}
+
+impl Handler<Subscribe> for EventLog {
+    type Result = MessageResult<Subscribe>;
+    fn handle(&mut self, Subscribe { filter, last }: Subscribe, _: &mut Self::Context) -> Self::Result {
+        let (mut hub, book) = (self.house.streams.borrow_mut(), self.house.events.borrow());
+        MessageResult(hub.subscribe(&book, filter, last, self.house.clock.steady()))
+    }
+}
+
+impl Handler<Crash> for EventLog {
+    type Result = ();
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crash drill of the event log");
     }
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use werkpilot_core::audit;
 use werkpilot_core::event::Event;
 use werkpilot_core::settings::Settings;
 use werkpilot_core::time::Timestamp;
@@ -71,15 +72,20 @@ impl Watch {
 
 /// What is to be kept, by the settings. Dead letters have a desk of their own.
 pub(crate) fn retention(settings: &Settings, now: Timestamp) -> Retention {
-    let keep = i64::try_from(settings.history.keep.as_millis()).unwrap_or(i64::MAX);
-    let before = Timestamp::from_millis(now.as_millis().saturating_sub(keep));
+    let before = Timestamp::from_millis(now.as_millis().saturating_sub(whole_millis(settings.history.keep)));
     Retention {
         executions_before: Some(before),
         executions_per_agent: Some(settings.history.max_runs_per_agent.into()),
         events_before: Some(before),
         events: Some(MAX_EVENTS),
+        audit_before: Some(Timestamp::from_millis(now.as_millis().saturating_sub(whole_millis(audit::KEEP)))),
+        audit: Some(audit::ENTRIES),
         ..Retention::default()
     }
+}
+
+fn whole_millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A step of pruning is done.

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 use werkpilot_core::event::{Event, Recorded, TopicPattern};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::time::Timestamp;
@@ -16,7 +17,7 @@ use werkpilot_store::{Json, Reader, StoreError};
 const MESSAGE: &str = "message";
 
 /// A fact as it is told.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Told {
     /// Its number.
     pub seq: u64,
@@ -55,8 +56,9 @@ pub fn row_of(recorded: &Recorded) -> EventRow {
 }
 
 /// Which facts are wanted. With `after` or `since` the oldest of them first; else the newest, in the order of time too.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub struct FactQuery {
     /// Only those with a higher number.
     pub after: Option<u64>,
@@ -68,13 +70,16 @@ pub struct FactQuery {
     pub until: Option<Timestamp>,
     /// About one of these agents, separated by commas.
     #[serde(rename = "agent", with = "comma_separated")]
+    #[param(value_type = Option<String>, pattern = "^[a-z0-9][a-z0-9_-]{0,62}(,[a-z0-9][a-z0-9_-]{0,62})*$")]
     pub agents: Vec<AgentName>,
     /// About this execution.
     pub run: Option<RunId>,
     /// Of one of these topics, or fitting one of these patterns (`agent.*`, `memory.>`), separated by commas.
     #[serde(rename = "type", with = "comma_separated")]
+    #[param(value_type = Option<String>, pattern = "^(([a-z0-9_]+|[*])([.]([a-z0-9_]+|[*]))*([.]>)?|>)(,(([a-z0-9_]+|[*])([.]([a-z0-9_]+|[*]))*([.]>)?|>))*$")]
     pub topics: Vec<TopicPattern>,
     /// At most so many.
+    #[param(minimum = 1, maximum = 1_000)]
     pub limit: Option<usize>,
 }
 
@@ -100,7 +105,7 @@ impl FactQuery {
 }
 
 /// A page of facts, oldest first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FactPage {
     /// The facts.
     pub events: Vec<Told>,
@@ -118,7 +123,7 @@ pub struct FactPage {
 }
 
 /// A life of the orchestrator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Begun {
     /// The number of its first fact.
     pub event: u64,
@@ -143,8 +148,8 @@ mod comma_separated {
         T: FromStr<Err: Display>,
         D: Deserializer<'de>,
     {
-        let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
-        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty());
+        let words = text.iter().flat_map(|text| text.split(',')).map(str::trim);
         words.map(|word| word.parse().map_err(serde::de::Error::custom)).collect()
     }
 }
@@ -174,7 +179,7 @@ pub(super) struct Remembered {
 
 /// What is still to be read from the disk, if what is remembered is not all: the facts before.
 pub(super) fn missing(filter: &EventFilter, memory: &Remembered) -> Option<EventFilter> {
-    let remembered_all = filter.after + 1 >= memory.from || (filter.newest_first && memory.rows.len() >= filter.limit);
+    let remembered_all = filter.after.saturating_add(1) >= memory.from || (filter.newest_first && memory.rows.len() >= filter.limit);
     if remembered_all {
         return None;
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 use werkpilot_core::dispatcher::Live;
 use werkpilot_core::event::{End, Event, Recorded};
 use werkpilot_core::exit::Exit;
@@ -22,24 +23,29 @@ const MAX_LIMIT: usize = 1_000;
 const KINDS: [&str; 7] = ["schedule", "every", "subject", "after", "startup", "manual", "replay"];
 
 /// Which executions are wanted, newest first. The default is all that have ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub struct HistoryQuery {
     /// Of this agent.
     pub agent: Option<AgentName>,
     /// With one of these ends, with commas between: `failed,timed_out`.
+    #[param(pattern = "^(succeeded|failed|timed_out|skipped|refused|cancelled|interrupted|lost)(,(succeeded|failed|timed_out|skipped|refused|cancelled|interrupted|lost))*$")]
     pub state: Option<String>,
     /// Ended then or later.
     pub since: Option<Timestamp>,
     /// Ended before.
     pub until: Option<Timestamp>,
     /// Asked for by this kind of trigger.
+    #[param(pattern = "^(schedule|every|subject|after|startup|manual|replay)$")]
     pub trigger: Option<String>,
     /// With this text in id, reason or exit.
     pub text: Option<String>,
     /// At most so many.
+    #[param(minimum = 1, maximum = 1_000)]
     pub limit: Option<usize>,
     /// Where the page before ended.
+    #[param(pattern = "^[0-9]{1,15}-[0-9]{1,18}$")]
     pub cursor: Option<String>,
 }
 
@@ -66,9 +72,9 @@ impl HistoryQuery {
     /// [`QueryError`]: a word is none of ours.
     pub fn filter(&self) -> Result<HistoryFilter, QueryError> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let words = given(&self.state).unwrap_or_default();
-        let ends =
-            words.split(',').map(str::trim).filter(|word| !word.is_empty()).map(end).collect::<Result<_, _>>()?;
+        let words = given(&self.state);
+        let words = words.iter().flat_map(|words| words.split(',')).map(str::trim);
+        let ends = words.map(end).collect::<Result<_, _>>()?;
         let trigger = given(&self.trigger);
         if let Some(kind) = trigger.as_ref().filter(|kind| !KINDS.contains(&kind.as_str())) {
             return Err(QueryError::UnknownTrigger(kind.clone()));
@@ -98,7 +104,7 @@ fn cursor(text: String) -> Result<HistoryCursor, QueryError> {
 }
 
 /// A page of the history.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryPage {
     /// The executions, newest first.
     pub executions: Vec<ExecutionView>,
@@ -107,7 +113,7 @@ pub struct HistoryPage {
 }
 
 /// An execution with everything that is known of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecutionView {
     /// Its id.

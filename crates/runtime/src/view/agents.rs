@@ -1,6 +1,7 @@
 //! Agents as lists and pages show them.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use werkpilot_core::agent::InstanceView;
 use werkpilot_core::dispatcher::{Dispatcher, Live};
 use werkpilot_core::event::{End, Event, Recorded};
@@ -20,7 +21,7 @@ use crate::observe::health::{Finding, LastCheck};
 use crate::observe::scores::DailyScore;
 
 /// An agent as lists show it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentView {
     /// Its name.
@@ -49,6 +50,9 @@ pub struct AgentView {
     pub next_run: Option<Timestamp>,
     /// How its last execution ended.
     pub last_run: Option<LastRun>,
+    /// The last 20 ends, the newest last, a letter each: s succeeded, f failed, t timed out, k skipped, r refused,
+    /// c cancelled, i interrupted, l lost; of a service u ready, x failed, d stopped.
+    pub recent: String,
     /// Pids of its processes.
     pub pids: Vec<i32>,
     /// Seconds since its oldest process was started.
@@ -70,7 +74,7 @@ pub struct AgentView {
 }
 
 /// The end of an execution in a line.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastRun {
     /// Its id.
@@ -116,7 +120,7 @@ impl LastRun {
 }
 
 /// An agent with everything that is known of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentDetail {
     /// The same as in the list.
@@ -143,7 +147,7 @@ pub struct AgentDetail {
 }
 
 /// One instance of a service.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InstanceDetail {
     /// Its number, from 0.
@@ -167,7 +171,7 @@ pub struct InstanceDetail {
 }
 
 /// What the last look at an agent's health found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct HealthCheck {
     /// When.
     pub at: Timestamp,
@@ -215,6 +219,7 @@ fn agent_view(house: &House, index: AgentIndex, slot: &Slot, now: Clocks) -> Age
         schedule: schedule_text(spec),
         next_run: house.timetable.borrow().next_of(index, now).map(|next| next.at),
         last_run: last,
+        recent: house.recent.borrow().strip(&slot.name),
         pids: slot.processes.iter().filter_map(|process| process.pid).collect(),
         uptime_seconds: since.map(|since| now.wall.since(since).as_secs_f64()),
         restarts: slot.figures.restarts,

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use werkpilot_core::ids::AgentName;
 use werkpilot_core::percentiles::Summary;
+use werkpilot_core::requests::{Counts, Failure};
 
-use crate::bus::{BusReport, BusSide};
+use crate::bus::{BusReport, BusSide, RequestFigures};
 use crate::house::House;
 
 /// Latencies of an agent's answers on the bus in the last hour, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestTimes {
     /// Median.
@@ -39,7 +41,7 @@ impl From<Summary> for RequestTimes {
 }
 
 /// The figures of the bus; all but connections, subscriptions and pending requests are since the start.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BusView {
     /// Where clients connect.
@@ -74,8 +76,59 @@ pub struct BusView {
     pub triggers_dropped: u64,
 }
 
+/// The bus with what became of requests to agents.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BusDetail {
+    /// Its figures.
+    #[serde(flatten)]
+    pub figures: BusView,
+    /// Requests to agents in each second of the last minute, 60 numbers, the oldest first; the last one is not over yet.
+    pub requests_per_second: Vec<u32>,
+    /// Who was asked since the start, by name.
+    pub responders: Vec<ResponderView>,
+    /// The last requests that ended with an error, at most 50, the newest first.
+    pub recent_errors: Vec<Failure>,
+}
+
+/// An agent that was asked.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResponderView {
+    /// Its name.
+    pub agent: AgentName,
+    /// Requests to it since the start, those that never reached it included.
+    pub requests: u64,
+    /// Those that ended with an error, its own or the bus's.
+    pub errors: u64,
+    /// How long its answers took in the last hour, in milliseconds.
+    #[serde(flatten)]
+    pub times: RequestTimes,
+}
+
+impl BusDetail {
+    /// Of the figures, of what the bus remembers, and of latencies.
+    pub(crate) fn of(figures: BusView, requests: RequestFigures, times: &BTreeMap<AgentName, RequestTimes>) -> Self {
+        let mut counts: BTreeMap<AgentName, Counts> = requests.responders.into_iter().collect();
+        // Latencies outlive the bus's own figures by a restart of its actor, and a reload.
+        for agent in times.keys() {
+            counts.entry(agent.clone()).or_default();
+        }
+        let responders = counts.into_iter().map(|(agent, Counts { requests, errors })| {
+            let times = times.get(&agent).copied().unwrap_or_default();
+            ResponderView { agent, requests, errors, times }
+        });
+        Self {
+            figures,
+            requests_per_second: requests.last_minute,
+            responders: responders.collect(),
+            recent_errors: requests.failures,
+        }
+    }
+}
+
 /// What became of requests to programs since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestCounts {
     /// Handed to their agents.

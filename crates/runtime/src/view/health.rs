@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use werkpilot_core::agent::InstanceView;
 use werkpilot_core::breaker::BreakerState;
 use werkpilot_core::ids::{AgentIndex, AgentName};
@@ -21,7 +22,7 @@ use crate::house::{House, HousePhase};
 use crate::observe::health::{OverallCheck, verdict};
 
 /// The health of the orchestrator itself.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthView {
     /// `booting`, `running` or `shutting_down`.
@@ -67,7 +68,7 @@ impl HealthView {
 }
 
 /// How late the event loop is; null until it is measured.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoopView {
     /// Now.
@@ -77,7 +78,7 @@ pub struct LoopView {
 }
 
 /// The last batch of the schedule.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScheduleView {
     /// Executions in it.
@@ -125,7 +126,7 @@ pub fn health(house: &House) -> HealthView {
     view
 }
 
-fn missing_actors(house: &House) -> Vec<&'static str> {
+pub(super) fn missing_actors(house: &House) -> Vec<&'static str> {
     let posts = &house.posts;
     let actors = [
         ("event log", posts.events.addr().is_some()),
@@ -158,7 +159,7 @@ fn trouble_of_phase(house: &House) -> Option<Trouble> {
 }
 
 /// The schedule hands over what is due within milliseconds; nothing is due any more once it goes down.
-fn late_schedule(house: &House, now: Clocks) -> Option<Trouble> {
+pub(super) fn late_schedule(house: &House, now: Clocks) -> Option<Trouble> {
     if house.phase.get() == HousePhase::ShuttingDown {
         return None;
     }
@@ -168,7 +169,7 @@ fn late_schedule(house: &House, now: Clocks) -> Option<Trouble> {
 }
 
 /// The health of one agent.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentHealth {
     /// Its name.
@@ -198,7 +199,7 @@ pub struct AgentHealth {
 }
 
 /// A verdict with its reasons as sentences beside their codes.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VerdictView {
     /// `healthy`, `unhealthy` or `not_checkable`.
@@ -210,7 +211,7 @@ pub struct VerdictView {
 }
 
 /// What the last overall check said.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct OverallView {
     /// When.
     pub at: Timestamp,
@@ -220,7 +221,7 @@ pub struct OverallView {
 }
 
 /// One thing that is watched of one instance.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProbeView {
     /// The instance, from 0.
@@ -248,7 +249,7 @@ pub struct ProbeView {
 }
 
 /// How a probe went.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastProbeView {
     /// When it ended.
@@ -262,7 +263,7 @@ pub struct LastProbeView {
 }
 
 /// Something that will happen by itself.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Outlook {
     /// `restart`, `start`, `left`, `unhealthy` or `trial`.

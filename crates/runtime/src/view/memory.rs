@@ -1,6 +1,7 @@
 //! Memory: who uses what, who is disabled because of it, and what will happen next.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use werkpilot_core::agent::Agent;
 use werkpilot_core::dispatcher::Gate;
 use werkpilot_core::ids::{AgentIndex, AgentName};
@@ -11,9 +12,10 @@ use werkpilot_core::time::{Timestamp, as_ms};
 use crate::directory::Slot;
 use crate::house::House;
 use crate::observe::memory::{AgentMemory, MemoryBook};
+use crate::observe::recent::MemoryMark;
 
 /// What `GET /api/v1/memory` answers. Bytes, and percents with a fraction.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemoryState {
     /// When it was looked; null before the first check.
@@ -51,7 +53,7 @@ pub struct MemoryState {
 }
 
 /// `[memory]`.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Thresholds {
     /// Memory is given back from here on.
@@ -65,7 +67,7 @@ pub struct Thresholds {
 }
 
 /// The orchestrator's own memory.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "units belong to the names")]
 pub struct OwnMemory {
@@ -78,7 +80,7 @@ pub struct OwnMemory {
 }
 
 /// The host's memory.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HostView {
     /// `MemTotal`.
@@ -90,7 +92,7 @@ pub struct HostView {
 pub use crate::observe::memory::PressureView;
 
 /// What an agent uses.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentUse {
     /// Its name.
@@ -107,7 +109,7 @@ pub struct AgentUse {
 }
 
 /// The figures of an agent's memory and CPU; all null without a process, and before the first check.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemoryFigures {
     /// Bytes of its process trees: what counts.
@@ -155,7 +157,7 @@ impl From<&AgentMemory> for MemoryFigures {
 }
 
 /// An agent that is disabled because memory was short.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShedAgent {
     /// Its name.
@@ -229,4 +231,36 @@ fn shed_because(machine: &Agent) -> Option<String> {
         Gate::Closed { status: Status::DisabledByMemory, reason } => Some(reason.to_string()),
         _ => None,
     }
+}
+
+/// Memory over the last two hours: what `GET /api/v1/memory/history` answers.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct MemoryHistory {
+    /// The length of a step: each point is the most of its step.
+    pub step_ms: f64,
+    /// When each step began, in milliseconds since 1970, and bytes; oldest first.
+    pub points: Vec<(i64, u64)>,
+    /// What happened meanwhile.
+    pub marks: Vec<MemoryMark>,
+}
+
+/// Memory of an agent, or of orchestrator and agents together; `None`: there is no such agent.
+pub fn memory_history(house: &House, agent: Option<&str>) -> Option<MemoryHistory> {
+    let now = house.now();
+    let (book, directory) = (house.memory.borrow(), house.directory.borrow());
+    let index = match agent {
+        None => None,
+        Some(name) => Some(directory.find(name)?),
+    };
+    let history = match index {
+        None => Some(&book.history),
+        Some(index) => book.histories.get(&index),
+    };
+    let name = index.and_then(|index| directory.get(index)).map(|slot| &slot.name);
+    let marks = house.recent.borrow().marks(name, now.wall);
+    let Some(history) = history else {
+        return Some(MemoryHistory { step_ms: 1_000.0, points: Vec::new(), marks });
+    };
+    let points = history.points().map(|(at, bytes)| (now.wall_at(at).as_millis(), bytes));
+    Some(MemoryHistory { step_ms: as_ms(history.step()), points: points.collect(), marks })
 }

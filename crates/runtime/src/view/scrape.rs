@@ -17,6 +17,7 @@ use crate::directory::Slot;
 use crate::house::House;
 use crate::observe::health::Finding;
 use crate::observe::notifications::{NotificationView, notifications};
+use crate::observe::stream::StreamFigures;
 
 /// What a scraper of metrics gets.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct Scrape {
     pub dead_letters: DeskFigures,
     /// The number of the newest event; it goes on after a restart.
     pub newest_event: u64,
+    /// Those who look on live.
+    pub streams: StreamFigures,
     /// What the overview does not have, per agent, in its order.
     pub agents: Vec<AgentFigures>,
     /// Targets of notifications.
@@ -49,6 +52,23 @@ pub struct Scrape {
     pub requests: BTreeMap<AgentName, RequestTimes>,
     /// The bus, if it answers.
     pub bus: Option<BusView>,
+    /// What HTTP counted of itself; the server fills it in.
+    pub http: Option<HttpFigures>,
+}
+
+/// What HTTP counted of itself since the start. The words of each list are those of the metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpFigures {
+    /// Open connections.
+    pub connections: u64,
+    /// Handlers that panicked.
+    pub panics: u64,
+    /// Answers by the first digit of their status, from 1 to 5.
+    pub answers: Vec<u64>,
+    /// Requests that were refused before a handler saw them, by what was wrong with them.
+    pub refused: Vec<u64>,
+    /// Connections that were closed, by the reason.
+    pub closed: Vec<u64>,
 }
 
 /// The probes as a whole.
@@ -151,10 +171,12 @@ impl Scrape {
             breaker: breaker(house, now),
             dead_letters: desk(house),
             newest_event: house.events.borrow().newest(),
+            streams: house.streams.borrow().figures(),
             agents: agents(house, now),
             notifications: notifications(house),
             requests: request_times(house),
             bus: None,
+            http: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use werkpilot_core::ids::AgentName;
 use werkpilot_core::status::Status;
 use werkpilot_core::time::{Clocks, Moment, Timestamp};
@@ -31,7 +32,7 @@ pub struct Overview {
 }
 
 /// The orchestrator itself.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SystemView {
     /// Of this binary.
@@ -71,7 +72,7 @@ pub struct SystemView {
 }
 
 /// How it is about the state on disk.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreView {
     /// `ok`; `degraded`: the disk does not take what it is given; `gone`: its writer is being started again; `none`:
@@ -127,7 +128,7 @@ pub(super) fn store(house: &House) -> StoreView {
 }
 
 /// Memory, with the predecessor's names. Percent is the larger of ours / budget and 1 − available / total.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MemoryView {
     /// What orchestrator and agents use.
     #[serde(rename = "heapUsedMB")]
@@ -166,10 +167,11 @@ pub fn overview(house: &House) -> Overview {
     let dead_letter_queue =
         letters.last(SHOWN_DEAD_LETTERS).filter_map(|letter| serde_json::to_value(letter.public()).ok()).collect();
     drop(letters);
-    Overview { system: system(house, now, &agents), agents, metrics, dead_letter_queue }
+    let counts = statuses(agents.iter().map(|agent| agent.status));
+    Overview { system: system(house, now, counts), agents, metrics, dead_letter_queue }
 }
 
-fn system(house: &House, now: Clocks, agents: &[AgentView]) -> SystemView {
+pub(super) fn system(house: &House, now: Clocks, statuses: BTreeMap<&'static str, u32>) -> SystemView {
     let mut dispatcher = house.dispatcher.borrow_mut();
     let letters = house.dead_letters.borrow();
     let (workers_busy, workers) = dispatcher.workers();
@@ -188,7 +190,7 @@ fn system(house: &House, now: Clocks, agents: &[AgentView]) -> SystemView {
         waiting: house.samples.borrow().waiting(now).into(),
         dead_letters_total: letters.total(),
         dead_letters_evicted: letters.evicted(),
-        statuses: statuses(agents.iter().map(|agent| agent.status)),
+        statuses,
         events: house.events.borrow().counts().clone(),
         store: store(house),
     }

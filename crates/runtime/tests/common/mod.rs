@@ -63,7 +63,7 @@ fn run<F: Future<Output = ()>>(
 
 /// An orchestrator of this fleet, which a reload finds as it was.
 pub fn options(registry: Registry, settings: Settings, folder: &Path) -> Options {
-    let loaded = Loaded { registry, settings, notices: Vec::new() };
+    let loaded = Loaded { registry, settings, ..Loaded::default() };
     let same = loaded.clone();
     Options::new(loaded, Arc::new(move || Ok(same.clone())), folder)
 }

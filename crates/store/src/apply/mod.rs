@@ -1,5 +1,6 @@
 //! Carries changes out on the writer's connection, inside of a transaction that the writer opens and closes.
 
+mod access;
 mod counters;
 mod executions;
 mod letters;
@@ -123,6 +124,10 @@ impl Applier {
                 row.put(&self.conn, agent)?;
                 Ok(())
             }
+            Change::AddAudit(entry) => self.add_audit(entry),
+            Change::PutToken(row) => self.put_token(row),
+            Change::PutKey(row) => self.put_key(row),
+            Change::DropKey(key) => self.drop_key(*key),
             Change::AddReport(row) => self.add_report(row),
             Change::PutDecision(row) => self.put_decision(row),
             Change::DropScores { agent, before_day } => {

@@ -9,6 +9,8 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use crate::error::{OpenError, RowError};
+use crate::reader::AuditReport;
+use crate::reader::access::verified;
 use crate::{FILE, schema, sum};
 
 /// Files up to this size are checked wholly at each start: about 50 ms.
@@ -18,13 +20,18 @@ const SMALL: i64 = 8 << 20;
 const NEWEST_LETTERS: u32 = 2_000;
 
 /// What a start reads, and that is bounded by the number of agents.
-const VITAL: [&str; 7] = ["names", "counters", "agents", "schedules", "triggers", "samples", "decisions"];
+const VITAL: [&str; 9] =
+    ["names", "counters", "agents", "schedules", "triggers", "samples", "decisions", "tokens", "audit_ends"];
 
 /// What grows with time.
-const GROWING: [&str; 6] = ["dead_letters", "executions", "events", "reports", "digests", "scores"];
+const GROWING: [&str; 8] =
+    ["dead_letters", "executions", "events", "reports", "digests", "scores", "audit", "idempotency"];
 
 /// What came with the second schema: a backup of the first one has none of it.
 const OF_THE_SECOND: [&str; 2] = ["decisions", "reports"];
+
+/// What came with the third.
+const OF_THE_THIRD: [&str; 4] = ["tokens", "audit_ends", "audit", "idempotency"];
 
 /// Problems that are told one by one.
 const TOLD: usize = 100;
@@ -38,6 +45,8 @@ pub struct CheckReport {
     pub schema: i64,
     /// What was looked at.
     pub tables: Vec<TableReport>,
+    /// The audit log; `None`: a backup of an older version, or the file is damaged.
+    pub audit: Option<AuditReport>,
     /// What is wrong, at most about a hundred lines; none: the database is what was written.
     pub problems: Vec<String>,
 }
@@ -58,7 +67,12 @@ pub struct TableReport {
 /// # Errors
 /// [`OpenError`]: it is not there, newer, or not ours. Damage is in the report.
 pub fn check(state_dir: &Path) -> Result<CheckReport, OpenError> {
-    check_file(&state_dir.join(FILE))
+    let path = state_dir.join(FILE);
+    let mut report = check_file(&path)?;
+    // A backup with a broken one is still the best that there is, so that only this tells of it.
+    let broken = report.audit.as_ref().and_then(|audit| audit.broken.as_ref());
+    report.problems.extend(broken.map(ToString::to_string));
+    Ok(report)
 }
 
 pub(crate) fn check_file(path: &Path) -> Result<CheckReport, OpenError> {
@@ -114,10 +128,13 @@ fn within(conn: &Connection) -> rusqlite::Result<CheckReport> {
         bytes: number(conn, "page_count")?.saturating_mul(number(conn, "page_size")?).unsigned_abs(),
         schema: number(conn, "user_version")?,
         tables: Vec::new(),
+        audit: None,
         problems: structure(conn, None, TOLD)?,
     };
     report.problems.extend(schema::compare(conn)?);
-    let there = |table: &&str| report.schema >= 2 || !OF_THE_SECOND.contains(table);
+    let there = |table: &&str| {
+        (report.schema >= 2 || !OF_THE_SECOND.contains(table)) && (report.schema >= 3 || !OF_THE_THIRD.contains(table))
+    };
     let tables: Vec<&'static str> = VITAL.into_iter().chain(GROWING).filter(there).collect();
     for table in tables {
         match rows(conn, table, &format!("SELECT * FROM {table}")) {
@@ -133,6 +150,10 @@ fn within(conn: &Connection) -> rusqlite::Result<CheckReport> {
     }
     if report.problems.is_empty() {
         report.problems = strangers(conn, report.schema)?;
+        if report.schema >= 3 {
+            // Its rows are what was written, so that it can be read.
+            report.audit = verified(conn).ok();
+        }
     }
     Ok(report)
 }

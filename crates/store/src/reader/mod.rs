@@ -3,10 +3,12 @@
 //! A list comes in pages. What an index cannot answer (a text, a trigger's kind) is looked for row by row, at most
 //! [`EXAMINED`] rows to a page, so that every page comes in milliseconds; one with few rows may still have a next one.
 
+pub(crate) mod access;
 mod events;
 mod history;
 mod letters;
 mod optimizer;
+mod recent;
 mod state;
 
 use std::cell::RefCell;
@@ -18,9 +20,11 @@ use serde::Serialize;
 use crate::error::{RowError, StoreError};
 use crate::names::Names;
 
+pub use access::{AuditFilter, AuditPage, AuditReport};
 pub use events::EventFilter;
 pub use history::{HistoryCursor, HistoryFilter};
 pub use letters::{LetterFilter, LetterGroup};
+pub use recent::EndedAt;
 pub use state::Counts;
 
 /// Rows that are looked at for a page: about 10 ms.

@@ -1,11 +1,13 @@
 //! Reads a row column by column, in the table's order, after its checksum.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
+use werkpilot_core::digest::Digest;
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::time::Timestamp;
 
@@ -89,6 +91,15 @@ impl<'a> Columns<'a> {
     pub(crate) fn maybe_run(&mut self, column: &'static str) -> Result<Option<RunId>, RowError> {
         let bytes: Option<[u8; 16]> = self.get()?;
         bytes.map(|bytes| run_of(bytes).ok_or_else(|| self.wrong(column))).transpose()
+    }
+
+    pub(crate) fn digest(&mut self) -> Result<Digest, RowError> {
+        self.get().map(Digest::from_bytes)
+    }
+
+    /// A column with one of a type's words.
+    pub(crate) fn word<T: FromStr>(&mut self, column: &'static str) -> Result<T, RowError> {
+        self.get::<String>()?.parse().map_err(|_| self.wrong(column))
     }
 
     pub(crate) fn json(&mut self) -> Result<Json, RowError> {

@@ -55,7 +55,7 @@ impl ExecutionState {
         }
     }
 
-    const fn from_number(number: i64) -> Option<Self> {
+    pub(crate) const fn from_number(number: i64) -> Option<Self> {
         Some(match number {
             0 => Self::Intent,
             1 => Self::Started,

@@ -5,17 +5,23 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use werkpilot_core::audit::Entry;
+use werkpilot_core::digest::Digest;
 use werkpilot_core::event::End;
 use werkpilot_core::exit::Exit;
+use werkpilot_core::idempotency::{Answer, Key, Remembered};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::optimizer::{Decision, DecisionState};
+use werkpilot_core::role::Role;
 use werkpilot_core::spec::Priority;
 use werkpilot_core::time::Timestamp;
 use werkpilot_core::trigger::Trigger;
 use werkpilot_store::row::event::EventRow;
 use werkpilot_store::row::execution::{ExecutionRow, ExecutionState, Why};
+use werkpilot_store::row::idempotency::KeyRow;
 use werkpilot_store::row::letter::{LetterRow, LetterState};
 use werkpilot_store::row::optimizer::{DecisionRow, ReportRow};
+use werkpilot_store::row::token::TokenRow;
 use werkpilot_store::row::trigger::TriggerRow;
 use werkpilot_store::{Change, Done, ExecutionEnd, Json, Store, StoreError};
 
@@ -143,6 +149,50 @@ pub fn trigger(number: u64, name: &str) -> TriggerRow {
         payload: Some(vec![0, 159, 146, 150]),
         cause: None,
     }
+}
+
+/// A change as the audit log tells it.
+pub fn entry(number: u64) -> Entry {
+    Entry {
+        time: at(i64::try_from(number).unwrap()),
+        who: ["ada", "bob"][usize::try_from(number % 2).unwrap()].to_owned(),
+        way: "token".to_owned(),
+        peer: Some("127.0.0.1".to_owned()),
+        action: "POST /api/v1/agents/{name}/stop".to_owned(),
+        target: Some(format!("agent-{number}")),
+        before: Some(r#"{"status":"idle"}"#.to_owned()),
+        after: None,
+        status: Some(200),
+        detail: None,
+    }
+}
+
+pub fn audit(number: u64) -> Change {
+    Change::AddAudit(Box::new(entry(number)))
+}
+
+pub fn token(number: u64) -> TokenRow {
+    TokenRow {
+        id: format!("t{number:05}"),
+        name: format!("ci-{number}"),
+        role: Role::ALL[usize::try_from(number % 3).unwrap()],
+        hash: *Digest::of(&number.to_le_bytes()).as_bytes(),
+        created_at: at(1),
+        created_by: "ada".to_owned(),
+        last_used_at: (number % 2 == 0).then(|| at(2)),
+        revoked_at: None,
+    }
+}
+
+pub fn key(number: u64) -> KeyRow {
+    let answer = Answer { status: 202, body: format!(r#"{{"runId":"{}"}}"#, run(number)) };
+    let remembered = Remembered {
+        at: at(i64::try_from(number).unwrap()),
+        request: Digest::of(&number.to_le_bytes()),
+        run: run(number),
+        answer: (number % 2 == 0).then_some(answer),
+    };
+    KeyRow { key: Key::new("ada", &number.to_string()).unwrap().digest(), remembered }
 }
 
 /// A `done` and where its result comes.

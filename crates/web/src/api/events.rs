@@ -5,19 +5,29 @@ use std::time::Duration;
 use actix_web::web::{Data, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use werkpilot_runtime::state::FactQuery;
+use utoipa::IntoParams;
+use werkpilot_runtime::state::{FactPage, FactQuery};
 
+use super::paging;
 use crate::problem::Problem;
 use crate::server::Shared;
 
+/// Events of a page, where nobody says otherwise; and at most.
+const PAGE: usize = 200;
+const MOST: usize = 1_000;
 /// Longer than that nobody is kept waiting, so that who has gone is noticed.
 const MAX_WAIT: f64 = 60.0;
 
 /// Whether, and how long, a caller waits for what is to come.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Patience {
+    /// If nothing fits yet, the answer waits for it so many seconds (`20s`), at most 60.
+    #[param(pattern = "^[0-9]{1,4}([.][0-9]{1,3})?s?$")]
     wait: Option<String>,
+    /// `next` of the page before: as `after` where `after` or `since` is given, else as `before`.
+    cursor: Option<u64>,
 }
 
 impl Patience {
@@ -30,14 +40,24 @@ impl Patience {
     }
 }
 
-/// A page of events, oldest first, and the number of the newest. With `after` or `since` it is the oldest ones that
-/// fit, else the newest ones. With `wait` and nothing that fits after `after`, the answer waits for it.
+/// What happened: a page of events, oldest first.
+///
+/// With `after` or `since` it is the oldest ones that fit, else the newest ones. With `wait` and nothing that fits after
+/// `after`, the answer waits for it. /api/v1/events/stream tells events as they happen.
+#[utoipa::path(
+    get, path = "/api/v1/events", operation_id = "listEvents", tag = "events", params(FactQuery, Patience),
+    responses((status = 200, description = "A page of them.", body = FactPage))
+)]
 pub(crate) async fn list(
     shared: Data<Shared>,
     query: Query<FactQuery>,
     patience: Query<Patience>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
+    let mut query = query.into_inner();
+    paging::limit(query.limit, PAGE, MOST)?;
+    let place = if query.after.is_some() || query.since.is_some() { &mut query.after } else { &mut query.before };
+    *place = patience.cursor.or(*place);
     let Some(patience) = patience.get()? else {
         return Ok(HttpResponse::Ok().json(shared.handle.facts(&query).await?));
     };
@@ -55,7 +75,7 @@ mod tests {
 
     #[test]
     fn patience_is_in_seconds_and_has_its_end() {
-        let patience = |text: &str| Patience { wait: Some(text.to_owned()) }.get().map_err(|_| ());
+        let patience = |text: &str| Patience { wait: Some(text.to_owned()), cursor: None }.get().map_err(|_| ());
         let secs = |secs| Ok(Some(Duration::from_secs_f64(secs)));
         assert_eq!((patience("20s"), patience("0.5"), patience("9999")), (secs(20.0), secs(0.5), secs(60.0)));
         assert_eq!(

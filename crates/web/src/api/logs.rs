@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use werkpilot_core::ids::RunId;
+use utoipa::IntoParams;
+use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::time::Timestamp;
-use werkpilot_process::logs::{LogLine, LogPosition, LogStream};
+use werkpilot_process::logs::{LineFilter, LogLine, LogPage, LogPosition, LogStream};
 use werkpilot_runtime::{ControlError, Handle, LogQuery};
 
+use super::given;
+use crate::openapi::Missing;
 use crate::problem::Problem;
 use crate::server::Shared;
 
@@ -18,6 +22,10 @@ use crate::server::Shared;
 const LINES: usize = 100;
 /// The most that are looked back; each has up to 16 KiB.
 const MAX_LINES: usize = 10_000;
+/// Characters of a text that is looked for: a line of a log, not a page.
+const MAX_TEXT: usize = 256;
+/// Says where the lines before those of the answer are, if there are any.
+const BEFORE: &str = "werkpilot-before";
 /// How long a follower may still be served when the server stops: for the last lines of a shutdown.
 const LAST_LOOK: Duration = Duration::from_millis(40);
 /// How often a follower's log is looked at: well under what people notice, and cheap, as nothing is read but a length.
@@ -27,18 +35,69 @@ const INTERVAL: Duration = Duration::from_millis(250);
 pub(crate) const CONTENT_TYPE: &str = "application/x-ndjson";
 
 /// What is wanted.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Wish {
+    /// The last so many lines; without: 100.
+    #[param(minimum = 0, maximum = 10_000)]
     lines: Option<usize>,
+    /// Only of this execution.
     run: Option<RunId>,
+    /// Whether the answer goes on with the lines to come.
     follow: bool,
+    /// Only lines with this text in them, in capital or small letters; at most 256 characters.
+    #[param(max_length = 256)]
+    text: Option<String>,
+    /// Only what was written to `stdout` or to `stderr`.
+    #[param(value_type = Option<String>, pattern = "^(stdout|stderr)$")]
+    stream: Option<Output>,
+    /// The lines before this place: what the header Werkpilot-Before of the page after it says. Not with `follow`.
+    #[param(pattern = "^[0-9a-f]{1,16}-[0-9a-f]{1,16}-[0-9a-f]{1,16}$")]
+    before: Option<String>,
+}
+
+/// An output of a program.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Output {
+    Stdout,
+    Stderr,
 }
 
 impl Wish {
-    /// How many of the last lines.
-    pub(crate) fn lines(&self) -> usize {
-        self.lines.unwrap_or(LINES).min(MAX_LINES)
+    fn filter(&self) -> Result<LineFilter, Problem> {
+        let text = given(self.text.as_ref());
+        if text.is_some_and(|text| text.chars().count() > MAX_TEXT) {
+            return Err(Problem::bad_request(format!("text has more than {MAX_TEXT} characters")));
+        }
+        let stream = self.stream.map(|output| match output {
+            Output::Stdout => LogStream::Stdout,
+            Output::Stderr => LogStream::Stderr,
+        });
+        Ok(LineFilter::default().of_run(self.run.as_ref()).of_stream(stream).with_text(text))
+    }
+
+    fn before(&self) -> Result<Option<LogPosition>, Problem> {
+        let before = given(self.before.as_ref());
+        if before.is_some() && self.follow {
+            let text = "before asks for old lines, follow for those to come";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, text).hint("ask for one of them"));
+        }
+        before.map(str::parse).transpose().map_err(|error| Problem::bad_request(format!("before: {error}")))
+    }
+}
+
+/// How many of the last lines are meant.
+///
+/// # Errors
+/// 400: more than there may be.
+pub(crate) fn count(lines: Option<usize>) -> Result<usize, Problem> {
+    match lines {
+        Some(lines) if lines > MAX_LINES => {
+            Err(Problem::bad_request(format!("lines is {lines}; it may be up to {MAX_LINES}")))
+        }
+        lines => Ok(lines.unwrap_or(LINES)),
     }
 }
 
@@ -55,7 +114,18 @@ struct Line<'a> {
     goes_on: bool,
 }
 
-/// The last lines, and, with `follow`, those to come.
+/// The log of an agent: its last lines, and, with `follow`, those to come.
+///
+/// A JSON object per line: `time`, `stream`, `run`, `text`, and `goesOn` where the next one goes on with the same line. At most
+/// 4 MiB of them; where there are lines before them, the header `Werkpilot-Before` says where, and `before` takes that.
+#[utoipa::path(
+    get, path = "/api/v1/agents/{name}/logs", operation_id = "getAgentLog", tag = "agents",
+    params(("name" = AgentName, Path, description = "Its name."), Wish),
+    responses(
+        (status = 200, description = "Its lines.", body = String, content_type = "application/x-ndjson"),
+        Missing
+    )
+)]
 pub(crate) async fn show(
     shared: Data<Shared>,
     name: Path<String>,
@@ -66,22 +136,20 @@ pub(crate) async fn show(
     if wish.follow {
         shared.places.wait(&request)?;
     }
-    let query = LogQuery { agent: agent.clone(), run: wish.run, lines: wish.lines() };
-    let (lines, position) = shared.handle.log_tail(query).await?;
+    let (filter, before) = (wish.filter()?, wish.before()?);
+    let query = LogQuery { agent: agent.clone(), filter: filter.clone(), before, lines: count(wish.lines)? };
+    let (LogPage { lines, before }, position) = shared.handle.log_tail(query).await?;
     let mut answer = HttpResponse::Ok();
     answer.content_type(CONTENT_TYPE);
+    if let Some(before) = before {
+        answer.insert_header((BEFORE, before.to_string()));
+    }
     if !wish.follow {
         return Ok(answer.body(render(&lines)));
     }
     let stopping = shared.clone();
-    let follower = Follower {
-        handle: shared.handle.clone(),
-        shared: shared.clone(),
-        stopping: false,
-        agent,
-        run: wish.run,
-        position,
-    };
+    let follower =
+        Follower { handle: shared.handle.clone(), shared: shared.clone(), stopping: false, agent, filter, position };
     let first = stream::iter((!lines.is_empty()).then(|| Ok::<_, ControlError>(render(&lines))));
     let body = first.chain(follower.stream()).take_until(Box::pin(async move {
         stopping.stopped().await;
@@ -112,7 +180,7 @@ struct Follower {
     /// The server stops, and that has been noticed.
     stopping: bool,
     agent: String,
-    run: Option<RunId>,
+    filter: LineFilter,
     position: LogPosition,
 }
 
@@ -133,7 +201,7 @@ impl Follower {
 
     async fn next(&mut self) -> Result<Bytes, ControlError> {
         loop {
-            let (lines, position) = self.handle.log_from(&self.agent, self.run, self.position).await?;
+            let (lines, position) = self.handle.log_from(&self.agent, self.filter.clone(), self.position).await?;
             let moved = position != self.position;
             self.position = position;
             if !lines.is_empty() {

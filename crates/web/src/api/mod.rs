@@ -1,7 +1,9 @@
 //! `/api/v1`: one file per subject, named as in every layer.
 
 pub(crate) mod agents;
+pub(crate) mod audit;
 pub(crate) mod bus;
+pub(crate) mod console;
 pub(crate) mod control;
 pub(crate) mod dead_letters;
 pub(crate) mod events;
@@ -13,26 +15,28 @@ pub(crate) mod logs;
 pub(crate) mod memory;
 pub(crate) mod notifications;
 pub(crate) mod optimizer;
+pub(crate) mod overview;
+pub(crate) mod paging;
 pub(crate) mod queue;
 pub(crate) mod schedule;
+pub(crate) mod session;
 pub(crate) mod simulate;
+pub(crate) mod stream;
+pub(crate) mod tokens;
 pub(crate) mod why;
 
-use actix_web::{HttpRequest, HttpResponse};
-use serde_json::json;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 
-/// A requester's name is cut off here: it goes into events and reasons.
-const MAX_NAME: usize = 64;
+use crate::auth::Principal;
+use crate::openapi::Message;
 
-/// Who asks, as far as they say so: the socket lets nobody in but the user of the orchestrator.
-fn by(request: &HttpRequest) -> String {
-    let said = request.headers().get("werkpilot-by").and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
-    let said: String = said.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
-    if said.is_empty() { "control socket".to_owned() } else { said }
+/// Who asks, as events and the audit log name them.
+pub(crate) fn by(request: &HttpRequest) -> String {
+    request.extensions().get::<Principal>().map_or_else(|| "nobody".to_owned(), |who| who.name.clone())
 }
 
 fn message(text: impl Into<String>) -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "message": text.into() }))
+    HttpResponse::Ok().json(Message { message: text.into() })
 }
 
 /// An empty query value is as good as none.

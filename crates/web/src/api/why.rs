@@ -2,11 +2,31 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
+use utoipa::ToSchema;
+use werkpilot_core::why::Why;
 
+use crate::openapi::Missing;
 use crate::problem::Problem;
 use crate::server::Shared;
 
-/// The cause chain of an agent or of an execution, and the same as text.
+/// Why, with the same as text.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is the schema of `Why::to_json`")]
+struct Explanation {
+    #[serde(flatten)]
+    why: Why,
+    /// All of it as `werkpilot why` prints it.
+    text: String,
+}
+
+/// Why an agent or an execution is as it is.
+///
+/// The chain of causes down to the root, what will follow by itself, and what a person may do about it.
+#[utoipa::path(
+    get, path = "/api/v1/why/{subject}", operation_id = "explain", tag = "agents",
+    params(("subject" = String, Path, description = "The name of an agent, or the id of an execution.")),
+    responses((status = 200, description = "The explanation.", body = Explanation), Missing)
+)]
 pub(crate) async fn show(shared: Data<Shared>, subject: Path<String>) -> Result<HttpResponse, Problem> {
     let why = shared.handle.why(&subject).await?;
     Ok(HttpResponse::Ok().json(why.to_json()))

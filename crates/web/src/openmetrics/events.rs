@@ -24,6 +24,21 @@ pub(super) const EVENTS: Group = Group {
             &[],
             |scrape, out| out.plain(scrape.newest_event),
         ),
+        Family::gauge("werkpilot_event_streams", "Clients that follow the event stream.", &[], |scrape, out| {
+            out.plain(scrape.streams.open);
+        }),
+        Family::counter(
+            "werkpilot_event_stream_resyncs",
+            "How often a client of the event stream was told that it has a gap.",
+            &[],
+            |scrape, out| out.plain(scrape.streams.resyncs),
+        ),
+        Family::counter(
+            "werkpilot_event_streams_refused",
+            "Clients of the event stream that were turned away because there were too many.",
+            &[],
+            |scrape, out| out.plain(scrape.streams.refused),
+        ),
     ],
 };
 

@@ -15,8 +15,10 @@ use werkpilot_core::agent::{Launch, ProcessKey};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::settings::{Dashboard, Settings};
 use werkpilot_core::spec::{AgentSpec, Backoff, Program, Registry, StopPolicy};
+use werkpilot_core::time::Timestamp;
 use werkpilot_runtime::hands::Hands;
 use werkpilot_runtime::{Handle, LoadFault, Loaded, Options};
+use werkpilot_store::Store;
 use werkpilot_web::{Bound, ConfigReport, Server, serve};
 
 /// Hands that start nothing: what is launched stays on its way.
@@ -51,6 +53,8 @@ pub struct Plan {
     pub agents: Vec<AgentSpec>,
     /// Whether programs are really started.
     pub real: bool,
+    /// Whether anything is kept on disk.
+    pub kept: bool,
     pub dashboard: Dashboard,
     pub config_report: ConfigReport,
 }
@@ -58,11 +62,15 @@ pub struct Plan {
 impl Plan {
     pub fn of(agents: Vec<AgentSpec>) -> Self {
         let dashboard = Dashboard { listen: ([127, 0, 0, 1], 0).into(), ..Dashboard::default() };
-        Self { agents, real: false, dashboard, config_report: Arc::new(|| json!({ "settings": [] })) }
+        Self { agents, real: false, kept: false, dashboard, config_report: Arc::new(|| json!({ "settings": [] })) }
     }
 
     pub fn real(agents: Vec<AgentSpec>) -> Self {
         Self { real: true, ..Self::of(agents) }
+    }
+
+    pub fn kept(self) -> Self {
+        Self { kept: true, ..self }
     }
 
     /// Runs a site, and the test on it.
@@ -72,13 +80,14 @@ impl Plan {
         // Without hands no service is ever ready.
         settings.boot.layer_timeout = Duration::from_millis(if self.real { 2_000 } else { 10 });
         let loaded =
-            Loaded { registry: Registry { agents: self.agents, ..Registry::default() }, settings, notices: Vec::new() };
+            Loaded { registry: Registry { agents: self.agents, ..Registry::default() }, settings, ..Loaded::default() };
         actix::System::new().block_on(async {
             let bound = Bound::bind(&self.dashboard, state.path()).unwrap();
             let (address, socket) = (bound.address(), bound.control_socket().to_owned());
             let faulty = Arc::new(|| Err(LoadFault::one("agents.toml:3:1: unknown key `naem`".to_owned())));
             let handle = werkpilot_runtime::start(Options {
                 bus: Some(std::net::TcpListener::bind("127.0.0.1:0").unwrap()),
+                store: self.kept.then(|| Store::open(state.path(), Timestamp::from_secs(1_800_000_000)).unwrap()),
                 hands: if self.real { None } else { Some(Box::new(NoHands)) },
                 ..Options::new(loaded, faulty, state.path())
             })
@@ -124,6 +133,41 @@ impl Site {
         exchange(UnixStream::connect(&self.socket).await.unwrap(), request).await
     }
 
+    /// The head of an answer, which may stream on and on; of what went wrong, all.
+    pub async fn tcp_head(&self, request: &Request) -> Response {
+        head(TcpStream::connect(self.address).await.unwrap(), request).await
+    }
+
+    /// The same over the control socket.
+    pub async fn control_head(&self, request: &Request) -> Response {
+        head(UnixStream::connect(&self.socket).await.unwrap(), request).await
+    }
+
+    /// Logs a browser in: its cookie, and what it has to send with changes.
+    pub async fn log_in(&self) -> (String, String) {
+        let made = self.post("/api/v1/login-codes", &json!({})).await;
+        let code = made.json()["code"].clone();
+        let body = json!({ "code": code }).to_string().into_bytes();
+        let answer = self.tcp(&Request { body, ..Request::new("POST", "/api/v1/session") }).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
+        (cookie, answer.json()["csrf"].as_str().unwrap().to_owned())
+    }
+
+    /// Makes a token: its secret and its id.
+    pub async fn token(&self, name: &str, role: &str) -> (String, String) {
+        let made = self.post("/api/v1/tokens", &json!({ "name": name, "role": role })).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        let text = |field: &str| made.json()[field].as_str().unwrap().to_owned();
+        (text("token"), text("id"))
+    }
+
+    /// Takes a token back.
+    pub async fn revoke(&self, id: &str) {
+        let answer = self.control(&Request::new("DELETE", &format!("/api/v1/tokens/{id}"))).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
     /// An open connection to the control socket on which a request was sent.
     pub async fn open(&self, path: &str) -> UnixStream {
         let mut stream = UnixStream::connect(&self.socket).await.unwrap();
@@ -150,7 +194,7 @@ impl Request {
         self
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let mut lines = vec![format!("{} {} HTTP/1.1", self.method, self.path), "Connection: close".to_owned()];
         lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
         if self.method == "POST" {
@@ -198,6 +242,22 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &Req
     let mut bytes = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut bytes)).await;
     read.expect("an answer within ten seconds").unwrap();
+    parse(&bytes)
+}
+
+async fn head(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &Request) -> Response {
+    let _ = stream.write_all(&request.bytes()).await;
+    let mut bytes = Vec::new();
+    let read = async {
+        loop {
+            let ended = stream.read_buf(&mut bytes).await.unwrap() == 0;
+            let whole = bytes.windows(4).any(|four| four == b"\r\n\r\n");
+            if ended || whole && parse(&bytes).status < 400 {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), read).await.expect("an answer within ten seconds");
     parse(&bytes)
 }
 

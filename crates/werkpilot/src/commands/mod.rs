@@ -1,6 +1,7 @@
 //! One file per command, or per small family of them: what it takes, what it asks, what it shows.
 
 pub mod agents;
+pub mod audit;
 pub mod bus;
 pub mod check;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod events;
 pub mod generate;
 pub mod history;
 pub mod kept;
+pub mod login;
 pub mod logs;
 pub mod message;
 pub mod notify;
@@ -25,6 +27,8 @@ pub mod simulate;
 pub mod state;
 pub mod status;
 pub mod subscribe;
+pub mod token;
+pub mod top;
 pub mod up;
 pub mod why;
 

@@ -148,7 +148,7 @@ mod tests {
             TableReport { table: "events", rows: 9, damaged: 2 },
         ];
         let problems = vec!["2 rows of events do not match their checksums".to_owned()];
-        let report = CheckReport { bytes: 4_096, schema: 1, tables, problems };
+        let report = CheckReport { bytes: 4_096, schema: 1, tables, audit: None, problems };
         insta::assert_snapshot!(check_text(&report), @r"
           executions    1 row
           events        9 rows, 2 damaged

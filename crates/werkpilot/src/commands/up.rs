@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use werkpilot::{Options, RunError, StartError, Summary};
+use werkpilot::{Options, Prepared, RunError, StartError, Summary};
 use werkpilot_store::{LockError, OpenError};
-use werkpilot_web::BindError;
+use werkpilot_web::{BindError, Exposure};
 
 use super::{Context, RegistryOption, load, source};
+use crate::client::user;
 use crate::failure::{Code, Failure};
 use crate::output::count;
 
@@ -27,6 +28,9 @@ pub struct Args {
     /// Do not watch the files for changes.
     #[arg(long)]
     no_watch: bool,
+    /// Let the dashboard be reached from other machines without TLS, where all can be read on its way.
+    #[arg(long)]
+    insecure: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -44,18 +48,22 @@ fn setting(text: &str) -> Result<(String, String), String> {
 pub fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let source = source(&context.options, args.registry.registry, &args.set);
     let loaded = load(&source, "; nothing was started")?;
-    let options = Options { watch: !args.no_watch, ..Options::default() };
+    let exposure = if args.insecure { Exposure::Insecure } else { Exposure::Safe };
+    let options = Options { watch: !args.no_watch, exposure, ..Options::default() };
     werkpilot::run(&source, loaded, options, starting).map_err(|error| failure(&error))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn starting(summary: &Summary) {
+fn starting(prepared: &Prepared) {
+    let summary = prepared.summary();
     let program = std::env::args().next().unwrap_or_else(|| "werkpilot".to_owned());
     if std::io::stdout().is_terminal() {
+        // Only here: a log would keep it.
+        let login = prepared.login_link(&user());
         // A terminal that was closed meanwhile is no reason to stop the fleet.
-        let _ = std::io::Write::write_all(&mut std::io::stdout(), text(summary, &program).as_bytes());
+        let _ = std::io::Write::write_all(&mut std::io::stdout(), text(summary, &program, Some(&login)).as_bytes());
     } else {
-        text(summary, &program)
+        text(summary, &program, None)
             .lines()
             .filter(|line| !line.is_empty())
             .for_each(|line| log::info!(target: "werkpilot", "{line}"));
@@ -63,11 +71,15 @@ fn starting(summary: &Summary) {
 }
 
 /// `program`: what was typed to get here, so that the hint can be typed as it stands.
-fn text(summary: &Summary, program: &str) -> String {
+fn text(summary: &Summary, program: &str, login: Option<&str>) -> String {
     let (agents, layers) = (count(summary.agents, "agent"), count(summary.layers, "layer"));
     let departments = count(summary.departments, "department");
     let mut text = format!("Werkpilot {}: {agents} in {layers} and {departments}\n", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(text, "  dashboard       {}", summary.url);
+    if let Some(login) = login {
+        let _ = writeln!(text, "  log in          {login}");
+        let _ = writeln!(text, "                  (once, within five minutes; `{program} login` makes another link)");
+    }
     let _ = writeln!(text, "  bus             {}", summary.bus_url);
     let _ = writeln!(text, "  control socket  {}", summary.control_socket.display());
     let _ = writeln!(text, "  state           {}", summary.state_dir.display());
@@ -93,7 +105,9 @@ fn code(error: &RunError) -> Code {
         RunError::State(LockError::Locked { .. })
         | RunError::Start(StartError::Bind(BindError::AlreadyRunning { .. })) => Code::Refused,
         RunError::State(_) | RunError::Log { .. } => Code::CantCreate,
-        RunError::Start(StartError::Bind(BindError::NotLoopback { .. })) => Code::Config,
+        RunError::Start(StartError::Bind(
+            BindError::NotLoopback { .. } | BindError::Unencrypted { .. } | BindError::Tls(_),
+        )) => Code::Config,
         RunError::Start(StartError::Bind(_)) => Code::Unavailable,
         RunError::Start(StartError::Survivors(_)) => Code::Io,
         RunError::Start(StartError::Store(error)) => store_code(error),
@@ -124,15 +138,19 @@ mod tests {
             control_socket: "/srv/fleet/.werkpilot/control.sock".into(),
             state_dir: "/srv/fleet/.werkpilot".into(),
         };
-        let text = text(&summary, "werkpilot").replace(env!("CARGO_PKG_VERSION"), "VERSION");
-        insta::assert_snapshot!(text, @r"
+        let login = "http://127.0.0.1:3001/#login=CODE";
+        let on_a_terminal = text(&summary, "werkpilot", Some(login)).replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        insta::assert_snapshot!(on_a_terminal, @r"
         Werkpilot VERSION: 12 agents in 4 layers and 1 department
           dashboard       http://127.0.0.1:3001/
+          log in          http://127.0.0.1:3001/#login=CODE
+                          (once, within five minutes; `werkpilot login` makes another link)
           bus             nats://127.0.0.1:3002
           control socket  /srv/fleet/.werkpilot/control.sock
           state           /srv/fleet/.werkpilot
           `werkpilot status` tells how it is, `werkpilot logs NAME -f` what an agent writes
         ");
+        assert!(!text(&summary, "werkpilot", None).contains("login="), "not into a log");
     }
 
     #[test]

@@ -210,13 +210,13 @@ fn a_signal_ends_it_cleanly_and_its_log_is_in_the_form_that_was_asked_for() {
 }
 
 #[test]
-fn a_service_manager_is_told_when_it_is_ready_and_when_it_stops() {
+fn a_service_manager_is_told_when_it_is_ready_that_it_is_alive_and_when_it_stops() {
     let fleet = Fleet::new(FLEET);
     let manager = std::os::unix::net::UnixDatagram::bind(fleet.path().join("notify")).unwrap();
     manager.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
     let mut command =
         fleet.command(&["up", "--set", "dashboard.listen=127.0.0.1:0", "--set", "bus.listen=127.0.0.1:0"]);
-    command.env("NOTIFY_SOCKET", fleet.path().join("notify"));
+    command.env("NOTIFY_SOCKET", fleet.path().join("notify")).env("WATCHDOG_USEC", "200000").env_remove("WATCHDOG_PID");
     let orchestrator = fleet.start(command);
     let hear = || {
         let mut buffer = [0; 64];
@@ -224,7 +224,11 @@ fn a_service_manager_is_told_when_it_is_ready_and_when_it_stops() {
         String::from_utf8_lossy(&buffer[..read]).into_owned()
     };
     assert_eq!(hear(), "READY=1");
+    for _ in 0..3 {
+        assert_eq!(hear(), "WATCHDOG=1");
+    }
     orchestrator.signal(Signal::TERM);
-    assert_eq!(hear(), "STOPPING=1");
+    let last = std::iter::repeat_with(hear).find(|said| said != "WATCHDOG=1");
+    assert_eq!(last.as_deref(), Some("STOPPING=1"));
     assert!(orchestrator.ended().success());
 }

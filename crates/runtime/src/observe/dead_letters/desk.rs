@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Deref;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use werkpilot_core::dead_letters::{
     DeadLetter, DeadLetterRing, LetterRefusal, LetterState, Pace, PlanState, ReplayPlan, Step, Tally,
 };
@@ -104,6 +105,8 @@ pub struct Wish {
     pub by: String,
     /// Whose health its letters waited for.
     pub awaited: Option<AgentName>,
+    /// What tells this wish from others, where whoever wishes may ask twice.
+    pub key: Option<RunId>,
 }
 
 /// A set of letters that is replayed.
@@ -118,7 +121,7 @@ pub struct ReplaySet {
 }
 
 /// How far the replay of a set is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplaySetView {
     /// Its number, since the start of the orchestrator.

@@ -41,9 +41,14 @@ struct Accepted {
 }
 
 impl DeadLetters {
-    /// Replays a letter.
-    pub(super) fn replay(&mut self, id: u64, force: bool) -> ResponseActFuture<Self, Result<RunId, DeskError>> {
-        let accepted = match self.accept(id, force) {
+    /// Replays a letter; as this execution, where its id was chosen before.
+    pub(super) fn replay(
+        &mut self,
+        id: u64,
+        force: bool,
+        run: Option<RunId>,
+    ) -> ResponseActFuture<Self, Result<RunId, DeskError>> {
+        let accepted = match self.accept(id, force, run) {
             Ok(accepted) => accepted,
             Err(error) => return Box::pin(async { Err(error) }.into_actor(self)),
         };
@@ -89,8 +94,8 @@ impl DeadLetters {
     }
 
     /// Whether it may be replayed now.
-    fn accept(&self, id: u64, force: bool) -> Result<Accepted, DeskError> {
-        let run = new_run(Clock::wall());
+    fn accept(&self, id: u64, force: bool, run: Option<RunId>) -> Result<Accepted, DeskError> {
+        let run = run.unwrap_or_else(|| new_run(Clock::wall()));
         if self.busy.contains(&id) {
             return Err(LetterRefusal::Busy(id).into());
         }

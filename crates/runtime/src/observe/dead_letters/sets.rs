@@ -14,8 +14,12 @@ use crate::house::HousePhase;
 const HEALTH_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl DeadLetters {
-    /// A set of letters that is replayed from now on.
+    /// A set of letters that is replayed from now on; or, of one that was wished for already, how far it is.
     pub(super) fn add_set(&self, ids: Vec<u64>, wish: Wish) -> ReplaySetView {
+        let known = self.house.dead_letters.borrow().sets().find(|set| wish.key.is_some() && set.wish.key == wish.key).map(ReplaySet::view);
+        if let Some(known) = known {
+            return known;
+        }
         let plan = ReplayPlan::new(ids, wish.pace, self.house.clock.steady());
         let begun_at = Clock::wall();
         let mut desk = self.house.dead_letters.borrow_mut();
@@ -45,7 +49,7 @@ impl DeadLetters {
             }
         }
         for (set, letter, force) in begun {
-            let replay = self.replay(letter, force);
+            let replay = self.replay(letter, force, None);
             ctx.spawn(replay.map(move |result, this, ctx| this.begun(set, letter, result.err(), ctx)));
         }
     }
@@ -124,7 +128,7 @@ impl DeadLetters {
                 let ids = self.waiting_for(&agent);
                 let pace = Pace::per_second(Pace::DEFAULT_PER_SECOND, None).expect("a good rate");
                 let by = format!("{agent} is healthy");
-                self.add_set(ids, Wish { pace, force: false, by, awaited: Some(agent) });
+                self.add_set(ids, Wish { pace, force: false, by, awaited: Some(agent), key: None });
             }
         }
     }

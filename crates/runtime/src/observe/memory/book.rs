@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use werkpilot_core::ids::AgentIndex;
-use werkpilot_core::memory::{Ladder, Level, Sample};
+use werkpilot_core::memory::{History, Ladder, Level, Sample};
 use werkpilot_core::time::{Clocks, Moment, Timestamp};
 use werkpilot_process::heap::HeapFigures;
 use werkpilot_process::memory::Pressure;
@@ -93,6 +93,10 @@ pub struct MemoryBook {
     pub pressure: Option<Pressure>,
     /// Per agent that has, or had, processes.
     pub agents: BTreeMap<AgentIndex, AgentMemory>,
+    /// What all used, orchestrator and agents together, over the last hours.
+    pub history: History,
+    /// The same of each agent that ever had a process.
+    pub histories: BTreeMap<AgentIndex, History>,
     /// Processes that could not be read at the last check.
     pub unreadable: usize,
     /// How short memory is.
@@ -139,6 +143,11 @@ impl MemoryBook {
         }
         self.unreadable = sample.trees.iter().filter(|tree| tree.bytes.is_none()).count();
         self.take_agents(look, watched, passed);
+        self.history.take(self.own_rss_bytes + self.agents_bytes(), now.steady);
+        for (agent, memory) in &self.agents {
+            self.histories.entry(*agent).or_default().take(memory.bytes, now.steady);
+        }
+        self.histories.retain(|agent, _| self.agents.contains_key(agent));
     }
 
     fn take_agents(&mut self, look: &Look, watched: &[Watched], passed: Option<Duration>) {

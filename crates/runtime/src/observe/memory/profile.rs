@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use werkpilot_core::ids::{AgentIndex, AgentName};
 use werkpilot_core::memory::{Action, Level, Usage};
 use werkpilot_core::time::Timestamp;
@@ -42,7 +43,7 @@ pub enum ProfileError {
 }
 
 /// Who used what.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Profile {
     /// Its name: the time, without what a file name should not have.
@@ -69,7 +70,7 @@ pub struct Profile {
 }
 
 /// The orchestrator in a profile.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Own {
     /// Resident memory.
@@ -81,7 +82,7 @@ pub struct Own {
 }
 
 /// The host in a profile.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Host {
     /// `MemTotal`.
@@ -91,7 +92,7 @@ pub struct Host {
 }
 
 /// An agent in a profile.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentProfile {
     /// Its name.
@@ -119,7 +120,7 @@ pub struct AgentProfile {
 }
 
 /// Figures of jemalloc, bytes (jemalloc(3): stats).
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct HeapView {
     allocated: u64,
     active: u64,
@@ -136,7 +137,7 @@ impl From<HeapFigures> for HeapView {
 }
 
 /// `smaps_rollup`, bytes (proc(5): smaps).
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RollupView {
     rss: u64,
@@ -159,7 +160,7 @@ impl From<Rollup> for RollupView {
 }
 
 /// Shares of time that are lost to a shortage of memory (PSI), percent.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PressureView {
     /// `cgroup` or `host`.
@@ -187,7 +188,7 @@ impl From<Pressure> for PressureView {
 }
 
 /// A profile in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProfileSummary {
     /// Its name.

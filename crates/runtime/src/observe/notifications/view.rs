@@ -1,6 +1,7 @@
 //! The targets as API and CLI show them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use werkpilot_core::notifications::Channel;
 use werkpilot_core::time::{Timestamp, as_ms};
 
@@ -9,7 +10,7 @@ use super::book::Target;
 use crate::house::House;
 
 /// What went wrong last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastError {
     /// When.
     pub at: Timestamp,
@@ -18,7 +19,7 @@ pub struct LastError {
 }
 
 /// A target with its counters, which count from the start of the orchestrator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationView {
     /// Its name.
@@ -54,7 +55,7 @@ pub struct NotificationView {
 }
 
 /// What came of a test.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TestResult {
     /// Of which target.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use werkpilot_core::percentiles::{Digest, InMemory, Points, Slot, SlotFigures, Summary};
 use werkpilot_core::time::Timestamp;
 use werkpilot_store::{Reader, StoreError};
@@ -15,10 +16,12 @@ use crate::state::ReadError;
 pub const MOST_POINTS: u64 = 1_500;
 
 /// Which points are wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub struct FiguresQuery {
     /// `minute` (for 24 hours), `hour` (for 30 days) or `day` (for 90 days); without: minutes.
+    #[param(pattern = "^(minute|hour|day)$")]
     pub resolution: Option<String>,
     /// From this time on; without: an hour of minutes, a day of hours, or 30 days.
     pub since: Option<Timestamp>,
@@ -97,7 +100,8 @@ fn before(at: Timestamp, span: Duration) -> Timestamp {
 }
 
 /// Percentiles in milliseconds, with the time of their slot.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = FigurePoint)]
 pub struct Point {
     /// When the slot began.
     pub at: Timestamp,
@@ -107,7 +111,7 @@ pub struct Point {
 }
 
 /// A figure over time.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct FiguresView {
     /// What of: `duration:agent-sales`, `request:agent-sales`, `waiting`.
     pub name: String,

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use werkpilot_core::ids::{AgentIndex, AgentName};
 use werkpilot_core::percentiles::Slot;
 use werkpilot_core::score::{Counts, Parts, Presence, Record, Score, day, latency};
@@ -80,7 +81,7 @@ struct Kept {
 }
 
 /// An agent's score at the end of a day.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DailyScore {
     /// The day (UTC): `2026-11-21`.

@@ -1,0 +1,94 @@
+// What the audit view shows: actions in words, and what a change changed.
+
+/** Verbs of paths that do not say it themselves. */
+const WORDS = [
+  [/^POST .*\/agents\/\{name\}\/trigger$/, "ran an agent"],
+  [/^POST .*\/agents\/\{name\}\/(\w+)$/, (verb) => `${past(verb)} an agent`],
+  [/^POST .*\/executions\/\{run\}\/cancel$/, "cancelled an execution"],
+  [/^POST .*\/dead-letters\/\{id\}\/(\w+)$/, (verb) => `${past(verb)} a dead letter`],
+  [/^POST .*\/dead-letters\/replay\/\{set\}\/cancel$/, "cancelled a set of replays"],
+  [/^POST .*\/dead-letters\/(\w+)$/, (verb) => `${past(verb)} dead letters`],
+  [/^POST .*\/tokens$/, "created a token"],
+  [/^DELETE .*\/tokens\/\{id\}$/, "revoked a token"],
+  [/^POST .*\/session$/, "logged in"],
+  [/^DELETE .*\/session$/, "logged out"],
+  [/^POST .*\/login-codes$/, "made a login link"],
+  [/^POST .*\/bus\/request$/, "sent a request on the bus"],
+  [/^POST .*\/bus\/publish$/, "published on the bus"],
+  [/^POST .*\/notifications\/test$/, "tested notifications"],
+  [/^POST .*\/decisions\/\{id\}\/undo$/, "undid a decision"],
+  [/^POST .*\/optimize$/, "ran the optimizer"],
+  [/^POST .*\/reload$/, "reloaded the files"],
+  [/^POST .*\/shutdown$/, "shut down the orchestrator"],
+  [/^POST .*\/(pause|resume)$/, (verb) => `${past(verb)} all triggers`],
+];
+
+function past(verb) {
+  if (verb === "stop") return "stopped";
+  return verb.endsWith("e") ? `${verb}d` : /[^aeiou]y$/.test(verb) ? `${verb.slice(0, -1)}ied` : `${verb}ed`;
+}
+
+/** What somebody did, in words; what has none stays as it is. */
+export function inWords(action) {
+  for (const [pattern, words] of WORDS) {
+    const found = pattern.exec(action ?? "");
+    if (found) return typeof words === "function" ? words(found[1]) : words;
+  }
+  return action ?? "";
+}
+
+/** What a change changed, a row per value: `[{ key, before, after }]`; what is the same on both sides is left out. */
+export function changes(before, after) {
+  const old = flat(before);
+  const now = flat(after);
+  const keys = [...new Set([...old.keys(), ...now.keys()])];
+  return keys
+    .map((key) => ({ key, before: old.get(key), after: now.get(key) }))
+    .filter((row) => row.before !== row.after);
+}
+
+/** Nested values by their paths, as text. */
+function flat(value, path = "", found = new Map()) {
+  if (value === null || value === undefined) {
+    if (path) found.set(path, "none");
+    return found;
+  }
+  if (typeof value !== "object") {
+    found.set(path || "value", String(value));
+    return found;
+  }
+  const entries = Array.isArray(value) ? value.map((item, at) => [String(at + 1), item]) : Object.entries(value);
+  if (Array.isArray(value) && value.every((item) => item === null || typeof item !== "object")) {
+    found.set(path || "value", value.join(", ") || "none");
+    return found;
+  }
+  for (const [key, item] of entries) flat(item, path ? `${path}.${key}` : key, found);
+  return found;
+}
+
+/** A change in a line: `status: idle → stopped`; several are counted. */
+export function summary(entry) {
+  const rows = changes(entry.before, entry.after);
+  if (rows.length === 0) return "";
+  const [first] = rows;
+  const text = `${first.key}: ${first.before ?? "none"} → ${first.after ?? "none"}`;
+  return rows.length === 1 ? text : `${text} and ${rows.length - 1} more`;
+}
+
+/** How it came out. */
+export function outcome(status) {
+  if (status >= 200 && status < 300) return { tone: "good", word: "done" };
+  if (status === 401 || status === 403) return { tone: "warn", word: "denied" };
+  if (status >= 400 && status < 500) return { tone: "warn", word: "refused" };
+  return { tone: "bad", word: "failed" };
+}
+
+/** The filter as the API takes it. */
+export function query({ who, action, since } = {}, now = Date.now()) {
+  const spans = { "1h": 3_600_000, "24h": 86_400_000, "7d": 7 * 86_400_000 };
+  const asked = {};
+  if (who?.trim()) asked.who = who.trim();
+  if (action?.trim()) asked.action = action.trim();
+  if (since) asked.since = spans[since] ? new Date(now - spans[since]).toISOString() : since;
+  return asked;
+}

@@ -1,0 +1,95 @@
+const { test, expect } = require("../fixture.js");
+
+const events = (page) => page.getByRole("table", { name: "Events" }).getByRole("row");
+
+test("events come as they happen, newest first, until one pauses", async ({ page, fleet, as, open }) => {
+  await as("operator");
+  await open("events?agent=echo", "Events");
+  await fleet.post("/agents/echo/trigger", { payload: "one" });
+  await expect(events(page).nth(1)).toContainText("execution.succeeded");
+  const before = await events(page).count();
+  await page.getByRole("button", { name: "Pause" }).click();
+  await fleet.post("/agents/echo/trigger", { payload: "two" });
+  const follow = page.getByRole("button", { name: /Follow \(\d+ new\)/ });
+  await expect(follow).toBeVisible();
+  expect(await events(page).count()).toBe(before);
+  await follow.click();
+  await expect(async () => expect(await events(page).count()).toBeGreaterThan(before)).toPass();
+});
+
+test("events are filtered by type, agent and text, in the address", async ({ page, as, open }) => {
+  await as("viewer");
+  await open("events", "Events");
+  await page.getByLabel("Type").selectOption("dlq");
+  await expect(page).toHaveURL(/type=dlq/);
+  await expect(events(page).nth(1)).toContainText("dlq.");
+  await page.getByLabel("Agent", { exact: true }).selectOption("failing");
+  await page.getByLabel("Find in what is shown").fill("no such words");
+  await expect(page.getByText("No event fits")).toBeVisible();
+  await page.getByRole("button", { name: "Clear the filter" }).click();
+  await expect(page).not.toHaveURL(/type=/);
+});
+
+test("an event is opened with its data, and leads to what it is about", async ({ page, as, open }) => {
+  await as("viewer");
+  await open("events?type=dlq.added", "Events");
+  await page.keyboard.press("j");
+  await page.keyboard.press("Enter");
+  const event = page.getByRole("region", { name: /^Event \d+$/ });
+  await expect(event.getByRole("region", { name: /Data of event/ })).toContainText("\"signature\"");
+  await event.getByRole("link", { name: "Go to it" }).click();
+  await expect(page).toHaveURL(/dead-letters\/\d+/);
+});
+
+test("executions are found, opened with their output, and run again", async ({ page, fleet, as, open }) => {
+  await fleet.post("/agents/echo/trigger", { payload: "what it got" });
+  await expect(async () => expect((await fleet.get("/executions?agent=echo")).executions[0].state).toBe("succeeded")).toPass();
+  await as("operator");
+  await open("events", "Events");
+  await page.getByRole("tab", { name: "Executions" }).click();
+  await page.getByLabel("Agent", { exact: true }).selectOption("echo");
+  const rows = page.getByRole("table", { name: "Executions" }).getByRole("row");
+  await expect(rows.nth(1)).toContainText("succeeded");
+  await rows.nth(1).click();
+  const execution = page.getByRole("region", { name: "Execution", exact: true });
+  await expect(execution.getByRole("region", { name: "Output of the execution" })).toContainText("what it got");
+  await execution.getByRole("button", { name: /Run echo now/ }).click();
+  await expect(page.getByText("echo is queued")).toBeVisible();
+  await page.keyboard.press("Escape");
+  await page.getByLabel("End").selectOption("failed");
+  await expect(page.getByText("No execution fits")).toBeVisible();
+});
+
+test("one that runs is cancelled", async ({ page, fleet, as, open }) => {
+  const { runId } = await fleet.post("/agents/slow/trigger");
+  await fleet.untilStatus("slow", "running");
+  await as("operator");
+  await open(`events?tab=executions&open=${runId}`, "Events");
+  const execution = page.getByRole("region", { name: "Execution", exact: true });
+  await execution.getByRole("button", { name: "Cancel…" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel execution" }).click();
+  await expect(execution).toContainText("cancelled");
+});
+
+test("nasty names and messages are text", async ({ page, as, open }) => {
+  await as("viewer");
+  await open("events?agent=nasty", "Events");
+  await expect(events(page).nth(1)).toBeVisible();
+  expect(await page.title()).toContain("Events");
+  await expect(page.locator("main script, main img")).toHaveCount(0);
+});
+
+test("events need a login", async ({ page, open }) => {
+  await open("events", "Events");
+  await expect(page.getByText("Log in to see this")).toBeVisible();
+});
+
+test("events and executions fit every screen, and are accessible", async ({ page, as, open, fits }) => {
+  await as("viewer");
+  await open("events?agent=failing", "Events");
+  await expect(events(page).nth(1)).toBeVisible();
+  await fits("events");
+  await open("events?tab=executions&agent=failing", "Events");
+  await expect(page.getByRole("table", { name: "Executions" })).toBeVisible();
+  await fits("executions");
+});

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { changes, inWords, outcome, query, summary } from "../../../crates/web/dashboard/js/views/audit.data.js";
+
+test("what somebody did is told in words", () => {
+  assert.equal(inWords("POST /api/v1/agents/{name}/stop"), "stopped an agent");
+  assert.equal(inWords("POST /api/v1/agents/{name}/trigger"), "ran an agent");
+  assert.equal(inWords("POST /api/v1/dead-letters/discard"), "discarded dead letters");
+  assert.equal(inWords("POST /api/v1/dead-letters/{id}/replay"), "replayed a dead letter");
+  assert.equal(inWords("POST /api/v1/dead-letters/replay/{set}/cancel"), "cancelled a set of replays");
+  assert.equal(inWords("DELETE /api/v1/tokens/{id}"), "revoked a token");
+  assert.equal(inWords("POST /api/v1/resume"), "resumed all triggers");
+  assert.equal(inWords("reload by SIGHUP"), "reload by SIGHUP");
+});
+
+test("only what changed is shown", () => {
+  const before = { status: "idle", triggers: { paused: false }, tags: ["a"] };
+  const after = { status: "idle", triggers: { paused: true }, tags: ["a", "b"] };
+  assert.deepEqual(changes(before, after), [
+    { key: "triggers.paused", before: "false", after: "true" },
+    { key: "tags", before: "a", after: "a, b" },
+  ]);
+  assert.equal(summary({ before, after }), "triggers.paused: false → true and 1 more");
+  assert.equal(summary({ before: null, after: { name: "x" } }), "name: none → x");
+  assert.equal(summary({ before: null, after: null }), "");
+});
+
+test("how it came out", () => {
+  assert.deepEqual([200, 403, 409, 500].map((status) => outcome(status).word), ["done", "denied", "refused", "failed"]);
+  assert.deepEqual(query({ who: " ann ", since: "24h" }, Date.parse("2026-11-21T09:00:00Z")), { who: "ann", since: "2026-11-20T09:00:00.000Z" });
+});
