@@ -90,6 +90,8 @@ const test = base.test.extend({
   // `await fits()`: nothing sticks out sideways, at 390 px and at 2,560 px, in light and in dark, and axe-core agrees.
   fits: async ({ page, accessible, shot }, use) => {
     await use(async (name) => {
+      // Six screens, and axe-core on four of them, take their time on a machine that does other things beside.
+      base.test.info().setTimeout(base.test.info().timeout + 60_000);
       for (const scheme of ["light", "dark"]) {
         for (const [width, height] of [[390, 844], [1440, 900], [2560, 1300]]) {
           await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });

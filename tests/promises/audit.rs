@@ -130,7 +130,7 @@ fn the_chain_verifies_after_a_crash_and_without_an_orchestrator() {
     for round in 0..3 {
         std::thread::scope(|scope| {
             let busy: Vec<_> =
-                (0..4).map(|_| scope.spawn(|| (0..).take_while(|_| post(&fleet, "/api/v1/pause")).count())).collect();
+                (0..4).map(|_| scope.spawn(|| (0..1_000_000).take_while(|_| post(&fleet, "/api/v1/pause")).count())).collect();
             wait_until("some changes", || entries_on_disk(&fleet) > told + 20);
             fleet.signal(Signal::KILL);
             // What was answered is there.

@@ -28,8 +28,19 @@ specs! {
     the_overview_says_what_needs_attention "overview"
     agents_are_listed_live_and_acted_upon "agents"
     an_agent_is_explained_with_all_that_belongs_to_it "agent"
+    an_agent_fits_every_screen "agent-screens"
     a_login_comes_by_link_or_token "login"
     the_shell_has_a_palette_help_and_themes "shell"
+    the_graph_tells_who_needs_whom_and_what_would_follow "graph"
+    the_schedule_tells_what_is_due_and_what_would_happen_if "schedule"
+    the_queue_tells_what_waits_and_why "queue"
+    dead_letters_are_understood_replayed_and_discarded "dead-letters"
+    the_bus_is_watched_and_asked "bus"
+    memory_tells_how_short_it_is_and_what_happens_next "memory"
+    events_and_executions_are_followed_and_found "events"
+    the_audit_log_tells_who_changed_what "audit"
+    settings_are_explained_reloaded_and_handed_out "settings"
+    reports_are_read_and_decisions_undone "reports"
 }
 
 fn folder() -> PathBuf {

@@ -130,7 +130,10 @@ fn what_needs_attention_is_named_with_its_reason_and_what_to_do() {
     tells(&fleet, "boot_late", "late", "warning", "layer_timeout", "`werkpilot logs late`");
     tells(&fleet, "disabled", "off", "warning", "needs-off", "`werkpilot enable off`");
     let keys = item(&fleet, "not_effective");
-    assert!(keys["reason"].as_str().unwrap().contains("fleet.toml:") && keys["reason"].as_str().unwrap().contains("well.orphan_ttl"));
+    assert!(
+        keys["reason"].as_str().unwrap().contains("fleet.toml:")
+            && keys["reason"].as_str().unwrap().contains("well.orphan_ttl")
+    );
 
     let all = overview(&fleet);
     let named: Vec<&str> = all["attention"].as_array().unwrap().iter().filter_map(|i| i["agent"].as_str()).collect();
@@ -143,7 +146,8 @@ fn what_needs_attention_is_named_with_its_reason_and_what_to_do() {
     let rank = |severity: &&str| ["critical", "warning", "notice"].iter().position(|known| known == severity);
     assert!(severities.is_sorted_by_key(rank), "the worst first: {severities:?}");
 
-    let late: Vec<&Value> = all["boot"]["layers"].as_array().unwrap().iter().flat_map(|layer| layer["late"].as_array().unwrap()).collect();
+    let late: Vec<&Value> =
+        all["boot"]["layers"].as_array().unwrap().iter().flat_map(|layer| layer["late"].as_array().unwrap()).collect();
     assert!(late.contains(&&json!("late")), "{}", all["boot"]);
     assert!(all["boot"]["durationMs"].as_f64().is_some_and(|ms| ms >= 300.0));
     assert_eq!(fleet.tcp("GET", "/api/v1/overview", &[]).status, 200, "without a token on loopback");
@@ -212,7 +216,10 @@ fn a_shortage_of_memory_is_told_with_those_who_are_disabled_and_marked_in_the_hi
     let all = fleet.get("/api/v1/memory/history");
     assert!(all["step_ms"].as_f64().is_some_and(|step| step >= 1_000.0));
     let points = all["points"].as_array().unwrap();
-    assert!(!points.is_empty() && points.len() <= 120 && points.iter().all(|point| point[1].as_u64() > Some(0)), "{all}");
+    assert!(
+        !points.is_empty() && points.len() <= 120 && points.iter().all(|point| point[1].as_u64() > Some(0)),
+        "{all}"
+    );
     let kinds = |history: &Value| -> Vec<String> {
         let marks = history["marks"].as_array().unwrap();
         marks.iter().filter_map(|mark| Some(mark["kind"].as_str()?.to_owned())).collect()
@@ -355,7 +362,8 @@ fn each_key_of_an_agent_tells_where_it_is_from() {
 #[test]
 fn what_a_reload_would_change_is_told_before_and_is_what_it_changes() {
     let more = "[[agent]]\nname = \"gone\"\nkind = \"job\"\ncommand = [\"true\"]\n";
-    let fleet = Setup::new(&[("fleet.toml", &format!("{SOLD}{more}"))], "[queue]\ncapacity = 7\n").arg("--no-watch").start();
+    let fleet =
+        Setup::new(&[("fleet.toml", &format!("{SOLD}{more}"))], "[queue]\ncapacity = 7\n").arg("--no-watch").start();
     let tag = |fleet: &Werkpilot, path: &str| {
         fleet.request("GET", path, None).expect(200).header("etag").expect("an entity tag").to_owned()
     };
@@ -371,7 +379,10 @@ fn what_a_reload_would_change_is_told_before_and_is_what_it_changes() {
     fleet.write("registry/fleet.toml", &format!("{changed}{new}"));
     fleet.write("werkpilot.toml", &settings_of(&fleet).replace("capacity = 7", "capacity = 9"));
     let preview = fleet.get("/api/v1/reload");
-    assert_eq!((&preview["added"], &preview["removed"], &preview["unchanged"]), (&json!(["new"]), &json!(["gone"]), &json!(0)));
+    assert_eq!(
+        (&preview["added"], &preview["removed"], &preview["unchanged"]),
+        (&json!(["new"]), &json!(["gone"]), &json!(0))
+    );
     assert_eq!(
         preview["changed"],
         json!([{ "agent": "sales", "keys": [
@@ -389,14 +400,24 @@ fn what_a_reload_would_change_is_told_before_and_is_what_it_changes() {
         ]
     );
     assert!(!preview.to_string().contains("c4nary"), "{preview}");
-    assert_eq!((fleet.agent("sales")["schedule"].clone(), tag(&fleet, "/api/v1/config")), (json!("0 4 * * *"), before.clone()));
+    assert_eq!(
+        (fleet.agent("sales")["schedule"].clone(), tag(&fleet, "/api/v1/config")),
+        (json!("0 4 * * *"), before.clone())
+    );
     let in_effect = fleet.get("/api/v1/config").to_string();
     assert!(in_effect.contains("\"value\":7"), "looking changes nothing");
 
     let stale = fleet.try_with("POST", "/api/v1/reload", &[("If-Match", "\"other\"")], Some(&json!({}))).unwrap();
     assert_eq!(stale.status, 412, "{}", stale.body);
-    let report = fleet.try_with("POST", "/api/v1/reload", &[("If-Match", &before)], Some(&json!({}))).unwrap().expect(200).json();
-    assert_eq!((&report["added"], &report["removed"], &report["changed"]), (&json!(["new"]), &json!(["gone"]), &json!(["sales"])));
+    let report = fleet
+        .try_with("POST", "/api/v1/reload", &[("If-Match", &before)], Some(&json!({})))
+        .unwrap()
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&report["added"], &report["removed"], &report["changed"]),
+        (&json!(["new"]), &json!(["gone"]), &json!(["sales"]))
+    );
     assert_eq!(report["settings"], json!(["queue.capacity"]));
     assert_ne!(tag(&fleet, "/api/v1/config"), before);
     let twice = fleet.try_with("POST", "/api/v1/reload", &[("If-Match", &before)], Some(&json!({}))).unwrap();

@@ -13,7 +13,8 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 use werkpilot_tests::{Setup, Werkpilot, fetch, wait_until};
 
-const REGISTRY: &[(&str, &str)] = &[("fleet.toml", "[[agent]]\nname = \"report\"\nkind = \"job\"\ncommand = [\"true\"]\n")];
+const REGISTRY: &[(&str, &str)] =
+    &[("fleet.toml", "[[agent]]\nname = \"report\"\nkind = \"job\"\ncommand = [\"true\"]\n")];
 
 const WITH_TLS: &str = "[dashboard]\ntls_certificate = \"cert.pem\"\ntls_key = \"key.pem\"\n";
 
@@ -98,7 +99,8 @@ fn a_renewed_certificate_is_taken_without_a_restart_and_a_broken_one_is_not() {
     fleet.write("cert.pem", "half of a certi");
     wait_until("a warning that names the file", || {
         // It is looked at when somebody comes.
-        speaks(&second) && fleet.log_text().contains("TLS: the certificate stays as it was: [dashboard] tls_certificate")
+        speaks(&second)
+            && fleet.log_text().contains("TLS: the certificate stays as it was: [dashboard] tls_certificate")
     });
     let third = certify(fleet.dir());
     wait_until("the next good certificate", || speaks(&third));

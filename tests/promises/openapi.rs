@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use werkpilot_tests::nats::tool;
-use werkpilot_tests::{Setup, Werkpilot};
+use werkpilot_tests::{Setup, Werkpilot, processes, wait_until};
 
 const FLEET: &str = r#"
 [[agent]]
@@ -74,4 +74,21 @@ fn the_api_does_what_its_document_says() {
     assert_eq!(fleet.tcp("GET", "/api/v1/config", &headers).status, 200);
     let panics = fleet.log_text().lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect::<Vec<_>>();
     assert!(panics.is_empty(), "{panics:#?}");
+}
+
+/// Ends within its stop time-out, and not before.
+const STUBBORN: &str = "[[agent]]\nname = \"stubborn\"\nkind = \"service\"\nstop = { timeout = \"3s\" }\n\
+                        command = [\"sh\", \"-c\", \"trap '' TERM; while :; do sleep 0.05; done\"]\n";
+
+#[test]
+fn an_agent_that_was_just_removed_is_in_conflict_until_its_program_has_ended_and_then_is_not_there() {
+    let fleet = Werkpilot::start(&[("fleet.toml", &format!("{FLEET}{STUBBORN}"))], "");
+    let pid = fleet.wait_for_pid("stubborn");
+    fleet.write("registry/fleet.toml", FLEET);
+    assert_eq!(fleet.request("POST", "/api/v1/reload", None).status, 200);
+    let answer = fleet.request("POST", "/api/v1/agents/stubborn/restart", None);
+    assert_eq!(answer.status, 409, "{}", answer.json());
+    assert!(answer.json()["hint"].as_str().is_some_and(|hint| hint.contains("registry")), "{}", answer.json());
+    wait_until("the end of its program", || !processes::alive(pid));
+    wait_until("that it is unknown", || fleet.request("POST", "/api/v1/agents/stubborn/restart", None).status == 404);
 }

@@ -1,4 +1,4 @@
-//! What is seen from outside: metrics, health, the status page, the rights of each listener, the CLI.
+//! What is seen from outside: metrics, health, the page, the rights of each listener, the CLI.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -183,15 +183,25 @@ fn tcp_answers_only_who_is_on_this_machine() {
 }
 
 #[test]
-fn the_status_page_needs_no_script_and_shows_who_is_ill() {
+fn the_page_brings_its_own_files_and_nothing_inline_but_the_import_map() {
     let fleet = believable();
     let page = fleet.tcp("GET", "/", &[("Accept", "text/html")]).expect(200);
     assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
-    assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'none'")));
-    for part in ["agent-db", "agent-invoices", "error", "http-equiv=\"refresh\""] {
-        assert!(page.body.contains(part), "no {part}");
+    let policy = page.header("content-security-policy").unwrap_or_default().to_owned();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    for tag in page.body.split("<script").skip(1) {
+        assert!(tag.contains("src=\"/assets/") || tag.starts_with(" type=\"importmap\">"), "{tag}");
     }
-    assert!(!page.body.contains("<script") && !page.body.contains("secret figures"));
+    assert!(page.body.contains("<noscript>") && !page.body.contains("agent-db"));
+    let assets = page.body.split('"').filter(|part| part.starts_with("/assets/") && part.contains('.'));
+    let assets: Vec<&str> = assets.collect();
+    assert!(assets.len() > 10, "{assets:?}");
+    for asset in assets {
+        fleet.tcp("GET", asset, &[]).expect(200);
+    }
+    for path in ["/assets/", "/assets/../Cargo.toml", "/assets/%2e%2e/Cargo.toml", "/assets/index.html"] {
+        fleet.tcp("GET", path, &[]).expect(404);
+    }
 }
 
 #[test]

@@ -154,12 +154,13 @@ fn effect_on(asks: &Member, cause: AgentIndex, of: &Member, caused: Option<&Effe
         return Some(Effect::NotTriggered { because });
     }
     let (_, condition, met) = asks.dependencies.iter().find(|(agent, ..)| *agent == cause)?;
-    match condition {
-        Condition::Started | Condition::Succeeded if *met => return None,
-        Condition::Started | Condition::Succeeded => {}
+    let is_met = match condition {
+        Condition::Started | Condition::Succeeded => *met,
         // A job counts by its last end, which stays.
-        Condition::Healthy if !of.service => return None,
-        Condition::Healthy => {}
+        Condition::Healthy => !of.service,
+    };
+    if is_met {
+        return None;
     }
     if !blocked {
         return Some(Effect::AtRisk { because });

@@ -7,10 +7,10 @@ use std::fmt;
 use crate::event::End;
 
 /// So many ends are shown.
-pub const LENGTH: usize = 20;
+pub const LENGTH: u32 = 20;
 /// Bits of a letter; 0 is none.
 const BITS: u32 = 4;
-const MASK: u128 = (1 << (BITS * LENGTH as u32)) - 1;
+const MASK: u128 = (1 << (BITS * LENGTH)) - 1;
 
 /// How an execution, or a life of a service, went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -109,7 +109,7 @@ impl Strip {
 
     /// Oldest first.
     pub fn marks(self) -> impl Iterator<Item = Mark> {
-        let places = (0..LENGTH as u32).rev();
+        let places = (0..LENGTH).rev();
         places.filter_map(move |place| {
             let code = usize::try_from(self.0 >> (BITS * place) & 0xF).ok()?;
             Mark::ALL.get(code.checked_sub(1)?).copied()
@@ -164,7 +164,7 @@ mod tests {
             let marks: Vec<Mark> = codes.into_iter().map(|code| Mark::ALL[code]).collect();
             let strip: Strip = marks.iter().copied().collect();
             let kept: Vec<Mark> = strip.marks().collect();
-            prop_assert_eq!(&kept[..], &marks[marks.len().saturating_sub(LENGTH)..]);
+            prop_assert_eq!(&kept[..], &marks[marks.len().saturating_sub(LENGTH as usize)..]);
             prop_assert_eq!(strip.to_string().len(), kept.len());
         }
     }

@@ -14,6 +14,8 @@ use crate::time::Timestamp;
 /// So many minutes are shown.
 pub const MINUTES: usize = 60;
 const MINUTE_MS: i64 = 60_000;
+/// From the first to the last minute that is shown.
+const SPAN: i64 = 59;
 
 /// Ends of executions of one minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -73,7 +75,7 @@ impl Throughput {
         let present = now.as_millis().div_euclid(MINUTE_MS);
         // After the clock was set back, what is ahead of it is shown as of now.
         let newest = self.0.back().map_or(present, |ends| ends.minute().max(present));
-        let first = newest - MINUTES as i64 + 1;
+        let first = newest - SPAN;
         let mut all: Vec<Ends> = (first..=newest).map(Ends::none).collect();
         for ends in &self.0 {
             if let Ok(place) = usize::try_from(ends.minute() - first)

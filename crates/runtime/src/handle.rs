@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use actix::MailboxError;
 use tokio::sync::watch;
 use werkpilot_core::agent::Command;
 use werkpilot_core::dead_letters::LetterRefusal;
@@ -79,6 +80,9 @@ pub enum ControlError {
         /// What may have been meant.
         suggestion: Option<String>,
     },
+    /// There is no such agent any more, but for its last program.
+    #[error("{0} was taken out of the registry, and its last program is being ended")]
+    Leaving(String),
     /// There is neither an agent nor a remembered execution of this name.
     #[error("there is no agent and no remembered execution {name}{}", did_you_mean(.suggestion.as_ref()))]
     UnknownSubject {
@@ -362,7 +366,7 @@ impl Handle {
         if matches!(command, Command::Enable | Command::Disable) {
             let order = Switch { on: command == Command::Enable, by: by.to_owned() };
             let answer = addr.send(order).timeout(ANSWER).await;
-            return answer.map_err(|_| Unavailable::TimedOut("agent", ANSWER))?.map_err(|error| match error {
+            return self.answered(agent, answer).await?.map_err(|error| match error {
                 SwitchError::Refused(reason) => ControlError::Refused(reason),
                 SwitchError::NotKept(error) => not_kept(error),
             });
@@ -370,7 +374,7 @@ impl Handle {
         let restart_job = is_job && command == Command::Restart;
         let order = Order { command, by: by.to_owned() };
         let answer = addr.send(order).timeout(ANSWER).await;
-        let answer = answer.map_err(|_| Unavailable::TimedOut("agent", ANSWER))?.map_err(ControlError::Refused)?;
+        let answer = self.answered(agent, answer).await?.map_err(ControlError::Refused)?;
         if restart_job {
             let name = AgentName::new(agent).expect("a name that was found");
             let _ = self.admit(index, &name, None, false, by, None).await?;
@@ -486,10 +490,28 @@ impl Handle {
             match found.await? {
                 Some((index, Some(addr), is_job)) => return Ok((index, addr, is_job)),
                 Some((_, None, _)) => tokio::time::sleep(VACANCY_PAUSE).await,
+                None if self.is_leaving(name).await? => return Err(ControlError::Leaving(name.to_owned())),
                 None => return Err(self.unknown_agent(name).await),
             }
         }
         Err(Unavailable::Vacant("agent").into())
+    }
+
+    /// What an agent's actor answered. One that ended before it could has mostly left with its agent.
+    async fn answered<T>(&self, agent: &str, answer: Result<T, MailboxError>) -> Result<T, ControlError> {
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(MailboxError::Timeout) => Err(Unavailable::TimedOut("agent", ANSWER).into()),
+            Err(MailboxError::Closed) => {
+                Err(self.find(agent).await.err().unwrap_or(Unavailable::Vacant("agent").into()))
+            }
+        }
+    }
+
+    /// Whether an agent of this name was taken out of the registry, and its last program is being ended.
+    async fn is_leaving(&self, name: &str) -> Result<bool, ControlError> {
+        let wanted = name.to_owned();
+        self.consult(move |house| house.directory.borrow().iter().any(|(_, slot)| slot.name.as_str() == wanted)).await
     }
 
     async fn known(&self, name: &str) -> Result<AgentName, ControlError> {

@@ -140,6 +140,7 @@ pub enum StartError {
 ///
 /// # Errors
 /// [`StartError`], before any agent is started.
+#[expect(clippy::too_many_lines, reason = "it puts the house together, one part after the other")]
 pub fn start(options: Options) -> Result<Handle, StartError> {
     supervision::install_panic_hook();
     let begin = Clock::wall();

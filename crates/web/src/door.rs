@@ -237,7 +237,8 @@ mod tests {
                 let mut all = made.take();
                 all.push(Rc::downgrade(&token));
                 made.set(all);
-                Rc::new(move |io, connection: Rc<Connection>, _| echo(io, connection, token.clone())) as Service<DuplexStream>
+                Rc::new(move |io, connection: Rc<Connection>, _| echo(io, connection, token.clone()))
+                    as Service<DuplexStream>
             };
             let (cut, cutting) = oneshot::channel();
             let cutting = async { cutting.await.unwrap() };

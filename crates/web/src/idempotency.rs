@@ -11,7 +11,9 @@ use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
-use werkpilot_core::idempotency::{ANSWER, Afterwards, Answer, KEYS, Key, Remembered, Verdict, after, decide, fingerprint};
+use werkpilot_core::idempotency::{
+    ANSWER, Afterwards, Answer, KEYS, Key, Remembered, Verdict, after, decide, fingerprint,
+};
 use werkpilot_core::ids::RunId;
 use werkpilot_core::time::Timestamp;
 use werkpilot_runtime::clock::Clock;

@@ -1,4 +1,4 @@
-//! HTTP: metrics, health, a plain status page and the control API.
+//! HTTP: metrics, health, the dashboard and the API.
 //!
 //! # Theory of operation
 //!

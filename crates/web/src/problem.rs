@@ -35,7 +35,7 @@ pub(crate) struct Problem {
     more: Map<String, Value>,
     /// Seconds.
     #[serde(skip)]
-    retry_after: Option<u64>,
+    retry_after: Option<u16>,
 }
 
 impl Problem {
@@ -84,7 +84,8 @@ impl Problem {
 
     /// When it may be tried again; in whole seconds, rounded up.
     pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.retry_after = Some(u16::try_from(seconds).unwrap_or(u16::MAX));
         self
     }
 
@@ -142,6 +143,7 @@ impl From<ControlError> for Problem {
         let text = error.to_string();
         let (status, kind) = match &error {
             ControlError::UnknownAgent { .. } => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-agent"),
+            ControlError::Leaving(_) => (StatusCode::CONFLICT, "urn:werkpilot:agent-leaving"),
             ControlError::UnknownFigure { .. } => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-figure"),
             ControlError::UnknownSubject { .. } => (StatusCode::NOT_FOUND, "urn:werkpilot:unknown-subject"),
             ControlError::ForgottenRun(_) | ControlError::UnknownRun(_) => {
@@ -192,6 +194,7 @@ fn hint_of(error: &ControlError) -> Option<Cow<'static, str>> {
         ControlError::UnknownAgent { .. } | ControlError::Simulate(SimulateError::UnknownAgent { .. }) => {
             "GET /api/v1/agents, `werkpilot agents`, lists them"
         }
+        ControlError::Leaving(_) => "put it into the registry again and reload, if it is wanted",
         ControlError::UnknownSubject { .. } => {
             "`werkpilot agents` lists the agents, `werkpilot history` the executions that are remembered"
         }

@@ -66,8 +66,6 @@ pub(crate) struct Shared {
     pub auth: Arc<Auth>,
     pub config_report: ConfigReport,
     pub places: Arc<Places>,
-    /// Whether this listener speaks TLS.
-    pub tls: bool,
     /// Of both listeners.
     pub counters: Arc<Counters>,
     /// Of both listeners.
@@ -134,14 +132,12 @@ pub fn serve(bound: Bound, handle: Handle, config_report: ConfigReport) -> Serve
         auth,
         config_report,
         places: places[1].clone(),
-        tls: false,
         counters: Arc::default(),
         snapshot: Arc::new(Snapshot::new()),
         keys: SharedKeys::default(),
         stopping: stop,
     };
-    let for_tcp =
-        Shared { listener: Listener::Tcp, places: places[0].clone(), tls: tls.is_some(), ..for_control.clone() };
+    let for_tcp = Shared { listener: Listener::Tcp, places: places[0].clone(), ..for_control.clone() };
     let max_connections = usize::try_from(settings.max_connections).unwrap_or(usize::MAX);
     let thread = Arbiter::with_tokio_rt(|| {
         let mut builder = tokio::runtime::Builder::new_current_thread();

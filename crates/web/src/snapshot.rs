@@ -175,7 +175,8 @@ fn answer(request: &HttpRequest, form: &Form, compressed: bool, vary: &'static s
         (false, false) => HttpResponse::Ok().body(form.plain.clone()),
     };
     // Compressed it is the same, in other bytes: a weak tag.
-    let tag = if compressed { HeaderValue::from_str(&format!("W/{}", form.tag)) } else { HeaderValue::from_str(&form.tag) };
+    let tag =
+        if compressed { HeaderValue::from_str(&format!("W/{}", form.tag)) } else { HeaderValue::from_str(&form.tag) };
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

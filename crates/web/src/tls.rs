@@ -121,7 +121,8 @@ impl Files {
         let key = contents("tls_key", &self.key)?;
         let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| not_pem("tls_key", &self.key, &error))?;
         let key = self.provider.key_provider.load_private_key(key);
-        let key = key.map_err(|error| fault("tls_key", &self.key, &format!("has a key that can't be used: {error}")))?;
+        let key =
+            key.map_err(|error| fault("tls_key", &self.key, &format!("has a key that can't be used: {error}")))?;
         let certified = CertifiedKey::new(chain, key);
         match certified.keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok((certified, state)),

@@ -6,7 +6,7 @@ use common::{Plan, Request, Response, Site, job, service, wait_for};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
-use werkpilot_web::routes::{Access, Method, ROUTES};
+use werkpilot_web::routes::{Access, Method, ROUTES, Route};
 
 fn fleet() -> Plan {
     Plan::of(vec![service("agent-db", "sleep 60"), job("agent-sales", "true")])
@@ -35,7 +35,7 @@ fn every_route_that_changes_something_is_written_down() {
     fleet().kept().run(|site| async move {
         let changing = ROUTES.iter().filter(|route| !matches!(route.method, Method::Get));
         // The end comes last.
-        let (ends, changing): (Vec<_>, Vec<_>) = changing.partition(|route| route.path == "/api/v1/shutdown");
+        let (ends, changing): (Vec<&Route>, Vec<&Route>) = changing.partition(|route| route.path == "/api/v1/shutdown");
         let mut before = 0;
         for route in changing.into_iter().chain(ends) {
             let request = Request::new(route.method.as_str(), &filled(route.path));

@@ -5,7 +5,7 @@ mod common;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
-use common::{Plan, Request, Response, Site, job, parse, service, unchunk, wait_for, write_log};
+use common::{Plan, Request, Response, Site, job, parse, service, wait_for, write_log};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -56,7 +56,6 @@ async fn cut_after(mut stream: TcpStream, since: Instant) -> Duration {
     // The connection may be closed or reset.
     let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await.expect("it is cut");
     assert!(!rest.windows(5).any(|five| five == b"0\r\n\r\n"), "it does not look like a whole answer");
-    assert!(unchunk(&rest).is_empty());
     since.elapsed()
 }
 

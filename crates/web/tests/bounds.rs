@@ -182,8 +182,7 @@ fn who_sends_its_request_too_slowly_is_told_so_in_time() {
         let first = say(&site, b"GET /livez HTTP/1.1\r\nHost: loc").await;
         // Not only the first request of a connection.
         let second = say(&site, &[ASK, b"G"].concat()).await;
-        let body =
-            say(&site, b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{").await;
+        let body = say(&site, b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{").await;
         let first = rest(first).await;
         parse(&first).problem(408);
         assert_eq!(statuses(&rest(second).await), [200, 408]);
@@ -222,7 +221,11 @@ fn no_path_leads_out_of_the_table_of_routes() {
         ] {
             for answer in [site.get(path).await, site.ask(path).await] {
                 let status = answer.status;
-                assert!([400, 401, 404].contains(&status), "{path}: {status} {}", String::from_utf8_lossy(&answer.body));
+                assert!(
+                    [400, 401, 404].contains(&status),
+                    "{path}: {status} {}",
+                    String::from_utf8_lossy(&answer.body)
+                );
                 assert!(!answer.body.windows(7).any(|bytes| bytes == b"outside"), "{path}");
             }
         }

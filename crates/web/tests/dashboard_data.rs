@@ -14,7 +14,11 @@ fn the_first_page_is_for_everybody_on_this_machine_and_says_what_is_the_matter()
         for part in ["system", "attention", "throughput", "breaker", "memory", "queue", "deadLetters", "boot"] {
             assert!(!page[part].is_null(), "{part}");
         }
-        assert_eq!((&page["attentionTotal"], &page["attention"][0]["kind"]), (&json!(1), &json!("boot_late")), "{page}");
+        assert_eq!(
+            (&page["attentionTotal"], &page["attention"][0]["kind"]),
+            (&json!(1), &json!("boot_late")),
+            "{page}"
+        );
         assert_eq!((&page["attention"][0]["agent"], &page["queue"]["waiting"]), (&json!("b"), &json!(0)));
         assert_eq!(page["memory"]["warningPercent"], 80);
         site.get("/api/v1/overview?colour=blue").await.problem(400);
@@ -44,7 +48,10 @@ fn a_reload_from_another_state_is_refused_and_its_faults_are_shown_before() {
     Plan::of(vec![job("a", "true")]).run(|site| async move {
         let looked = site.ask("/api/v1/reload").await;
         let tag = looked.header("etag").to_owned();
-        assert_eq!((&looked.json()["valid"], looked.json()["faults"].as_array().map(Vec::len)), (&json!(false), Some(1)));
+        assert_eq!(
+            (&looked.json()["valid"], looked.json()["faults"].as_array().map(Vec::len)),
+            (&json!(false), Some(1))
+        );
         assert_eq!(site.ask("/api/v1/config").await.header("etag"), tag);
         let reload = |tag: &str| Request::new("POST", "/api/v1/reload").header("If-Match", tag);
         let stale = site.control(&reload("\"0\"")).await.problem(412);

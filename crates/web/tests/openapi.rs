@@ -1,9 +1,12 @@
-//! The OpenAPI document: it is what is checked in, and it has the operations that there are.
+//! The OpenAPI document: it is what is checked in, it has the operations that there are, and a viewer.
+
+mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use common::{Plan, Request, job};
 use serde_json::Value;
 use werkpilot_web::openapi::document;
 use werkpilot_web::routes::ROUTES;
@@ -137,4 +140,47 @@ fn no_two_schemas_have_one_name() {
     names.sort_unstable();
     let twice: Vec<_> = names.windows(2).filter(|two| two[0] == two[1]).map(|two| &two[0]).collect();
     assert!(twice.is_empty(), "give one of each a name of its own with #[schema(as = ..)]: {twice:?}");
+}
+
+fn site() -> Plan {
+    Plan::of(vec![job("a", "true")])
+}
+
+#[test]
+fn the_viewer_needs_no_inline_script_and_nobody_else() {
+    site().run(|site| async move {
+        let page = site.tcp(&Request::new("GET", "/api/docs")).await;
+        assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+        let policy = page.header("content-security-policy");
+        assert!(policy.contains("default-src 'none'; script-src 'self';"), "{policy}");
+        let mut files = 0;
+        for part in page.text().split(['<', '>']).filter(|part| part.starts_with("script") || part.starts_with("link")) {
+            let file = part.split('"').find(|value| value.starts_with('/')).expect("nothing is inline or from elsewhere");
+            let answer = site.tcp_head(&Request::new("GET", file)).await;
+            assert_eq!(answer.status, 200, "{file}");
+            files += 1;
+        }
+        assert_eq!(files, 4, "an icon, a style sheet and two scripts");
+        for file in ["swagger-initializer.js", "index.html", "..%2fstart.js", "nothing.js"] {
+            site.tcp(&Request::new("GET", &format!("/api/docs/{file}"))).await.problem(404);
+        }
+        let served = site.tcp(&Request::new("GET", "/api/v1/openapi.json")).await.json();
+        assert_eq!(served, document());
+    });
+}
+
+#[test]
+fn what_an_operation_does_not_know_is_refused_and_named() {
+    site().run(|site| async move {
+        for (query, named) in [("statsu=error", "statsu"), ("limit=1&%63olour=red", "colour"), ("status=", "status")] {
+            let problem = site.tcp(&Request::new("GET", &format!("/api/v1/agents?{query}"))).await.problem(400);
+            assert_eq!(problem["parameter"], named, "{problem}");
+        }
+        for query in ["limit=0", "limit=10001", "limit=many", "kind=robot", "status=fine"] {
+            let problem = site.tcp(&Request::new("GET", &format!("/api/v1/agents?{query}"))).await.problem(400);
+            assert!(problem["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{problem}");
+        }
+        let stale = site.tcp(&Request::new("GET", "/api/v1/agents?cursor=gone")).await.problem(410);
+        assert_eq!(stale["hint"], "begin anew, without a cursor");
+    });
 }

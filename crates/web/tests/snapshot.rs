@@ -63,7 +63,11 @@ fn changes_are_told_since_the_last_look() {
         assert_eq!((&some["full"], &some["agents"][0]["name"]), (&json!(false), &json!("b")));
         assert_eq!(some["agents"].as_array().unwrap().len(), 1);
         for strange in ["0", "1", "9007199254740991"] {
-            assert_eq!(site.get(&since(&json!(strange.parse::<u64>().unwrap()))).await.json()["full"], true, "{strange}");
+            assert_eq!(
+                site.get(&since(&json!(strange.parse::<u64>().unwrap()))).await.json()["full"],
+                true,
+                "{strange}"
+            );
         }
         site.get("/api/v1/agents/changes?since=yesterday").await.problem(400);
     });

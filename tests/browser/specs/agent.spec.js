@@ -96,9 +96,11 @@ test("the log follows, is searched and filtered, and obeys nothing that it holds
   await as("viewer");
   await open("agents/web?tab=logs", "web");
   const log = page.getByRole("log");
-  await expect(log).toContainText("web is up");
-  const before = await log.getByText("served").count();
-  await expect.poll(() => log.getByText("served").count()).toBeGreaterThan(before + 1);
+  await expect(log).toContainText("served");
+  // Only the lines in sight are in the page; how many there are is said above them.
+  const lines = async () => Number(/(\d+) lines?/.exec(await page.locator(".logs").innerText())?.[1] ?? 0);
+  const before = await lines();
+  await expect.poll(lines).toBeGreaterThan(before + 1);
   await open("agents/nasty?tab=logs", "nasty");
   await expect(log).toContainText("the <b>last</b> line");
   await log.evaluate((element) => { element.scrollTop = 0; });
@@ -165,14 +167,3 @@ test("what is not there is said", async ({ page, as, open, expected }) => {
   await open("agents/%3Cimg%20src%3Dx%3E");
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("<img src=x>");
 });
-
-for (const name of ["now", "runs", "logs", "health", "config"]) {
-  test(`it fits every screen in light and dark, and is accessible: ${name}`, async ({ page, as, open, fits, shot, fleet }) => {
-    await fleet.untilStatus("failing", "error");
-    await as("operator");
-    await open(`agents/failing?tab=${name}`, "failing");
-    await expect(tab(page, name[0].toUpperCase() + name.slice(1))).toHaveAttribute("aria-selected", "true");
-    await shot(name === "now" ? "agent" : `agent-${name}`, { readme: name === "now" });
-    await fits(`agent-${name}`);
-  });
-}

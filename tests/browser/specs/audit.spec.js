@@ -35,10 +35,13 @@ test("it is filtered by who and what, in the address", async ({ page, fleet, as,
 });
 
 test("what was refused is there, too", async ({ page, fleet, as, open }) => {
-  await fleet.api("POST", "/reload", {}, "viewer").catch(() => {});
+  await fleet.api("POST", "/agents/nobody/stop", {}, "operator").catch(() => {});
   await as("admin");
-  await open("audit?action=reload", "Audit");
-  await expect(page.getByRole("table", { name: "Audit log" }).getByRole("row").filter({ hasText: "viewer-of-the-test" }).first()).toContainText("denied");
+  await open("audit?action=nobody", "Audit");
+  const row = page.getByRole("table", { name: "Audit log" }).getByRole("row").filter({ hasText: "operator-of-the-test" }).first();
+  await expect(row).toContainText("refused");
+  await row.click();
+  await expect(page.getByRole("region", { name: /^Entry \d+$/ })).toContainText("there is no agent nobody");
 });
 
 test("a broken chain is told loudly", async ({ page, as, open }) => {

@@ -175,7 +175,7 @@ test("without a login there are no dead letters", async ({ page, open }) => {
   await expect(page.getByText("werkpilot login", { exact: true })).toBeVisible();
 });
 
-test("dead letters fit every screen, and are accessible", async ({ page, fleet, as, open, fits, shot }) => {
+test("a dead letter is shown beside the list; it fits every screen, and is accessible", async ({ page, fleet, as, open, fits, shot }) => {
   const [id] = await make(fleet, ["{\"invoice\": 7, \"to\": \"ada\"}", "{\"invoice\": 8}"]);
   await as("operator");
   await open("dead-letters", "Dead letters");

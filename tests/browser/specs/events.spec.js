@@ -56,7 +56,7 @@ test("executions are found, opened with their output, and run again", async ({ p
   await execution.getByRole("button", { name: /Run echo now/ }).click();
   await expect(page.getByText("echo is queued")).toBeVisible();
   await page.keyboard.press("Escape");
-  await page.getByLabel("End").selectOption("failed");
+  await page.getByLabel("End", { exact: true }).selectOption("failed");
   await expect(page.getByText("No execution fits")).toBeVisible();
 });
 

@@ -67,7 +67,7 @@ test("the filter shows a part of it, and a list says the same", async ({ page, a
   await expect(page.getByText("No agent fits the filter")).toBeVisible();
 });
 
-test("the graph fits every screen, and is accessible", async ({ page, as, open, fits, shot }) => {
+test("an agent is chosen in the graph; it fits every screen, and is accessible", async ({ page, as, open, fits, shot }) => {
   await as("viewer");
   await open("graph/web", "Graph");
   await expect(page.getByRole("region", { name: "If web stopped" }).getByRole("listitem").first()).toBeVisible();

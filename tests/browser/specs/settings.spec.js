@@ -17,7 +17,7 @@ test("every setting has its value, its source and its effect", async ({ page, as
   await expect(queue).toHaveCount(0);
   await page.getByLabel("Which").selectOption("");
   await page.getByLabel("Filter by key, value, source or effect").fill("layer_timeout");
-  await expect(page.getByRole("region", { name: "[boot]" })).toContainText("30s");
+  await expect(page.getByRole("region", { name: "[boot]" })).toContainText("How long the next boot layer waits");
   await expect(queue).toHaveCount(0);
   await expect(page).toHaveURL(/q=layer_timeout/);
 });

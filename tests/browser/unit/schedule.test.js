@@ -29,8 +29,14 @@ test("a collision is a second with more than there are workers", () => {
     run("c", "2026-11-21T09:00:01Z")];
   assert.deepEqual(collisions(runs, 2), [{ at: NINE, due: 3, agents: ["a", "b"] }]);
   assert.deepEqual(collisions(runs, 3), []);
-  const bars = crowd(runs, NINE, 2_000, 2, collisions(runs, 2));
+  const bars = crowd(timeline(runs), NINE, 2_000, 2, collisions(runs, 2));
   assert.deepEqual(bars.map(({ due, crowded }) => [due, crowded]), [[3, true], [1, false]]);
+});
+
+test("who goes on as regularly is counted to the end", () => {
+  const rows = [{ name: "a", times: [0, 100, 200].map((ms) => NINE + ms) }];
+  assert.deepEqual(crowd(rows, NINE, 1_000, 2, [], new Set(["a"])).map(({ due }) => due), [6, 5]);
+  assert.deepEqual(crowd(rows, NINE, 1_000, 2, []).map(({ due }) => due), [3, 0]);
 });
 
 test("what is asked of the simulation is checked before it is sent", () => {

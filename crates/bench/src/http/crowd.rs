@@ -24,7 +24,8 @@ const MIB: f64 = 1_048_576.0;
 pub fn compare(ours: &Fleet, jobs: usize, report: &mut Report) {
     let connections = setting("WERKPILOT_BENCH_CONNECTIONS", 9_500);
     let token = ours.token("crowd", "viewer");
-    let mut idle: Vec<TcpStream> = (0..connections).map(|_| TcpStream::connect(ours.address).expect("a place")).collect();
+    let mut idle: Vec<TcpStream> =
+        (0..connections).map(|_| TcpStream::connect(ours.address).expect("a place")).collect();
     let mut space = [0; 4_096];
     for stream in &mut idle {
         stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it reads");

@@ -73,8 +73,7 @@ impl Fleet {
     /// A token with this role.
     pub fn token(&self, name: &str, role: &str) -> String {
         let body = serde_json::json!({ "name": name, "role": role }).to_string();
-        let made: serde_json::Value =
-            serde_json::from_slice(&self.door().post("/api/v1/tokens", &body)).expect("JSON");
+        let made: serde_json::Value = serde_json::from_slice(&self.door().post("/api/v1/tokens", &body)).expect("JSON");
         made["token"].as_str().expect("a token").to_owned()
     }
 
@@ -150,7 +149,10 @@ fn text(pause: &Path, services: usize, jobs: usize) -> String {
         );
     }
     for number in 0..jobs {
-        let _ = writeln!(text, "[[agent]]\nname = \"job-{number}\"\ncommand = [\"/bin/true\"]\nstartup = false\nkind = \"job\"\n");
+        let _ = writeln!(
+            text,
+            "[[agent]]\nname = \"job-{number}\"\ncommand = [\"/bin/true\"]\nstartup = false\nkind = \"job\"\n"
+        );
     }
     text
 }

@@ -104,14 +104,13 @@ impl Client {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
                 Err(error) => panic!("{error}"),
             };
-            let left = match self.left {
-                Some(left) => left.checked_sub(read).expect("no more than the answer"),
-                None => {
-                    self.head.extend_from_slice(&space[..read]);
-                    let Some(end) = self.head.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-                    self.length = length(&self.head[..end]);
-                    (end + 4 + self.length).checked_sub(self.head.len()).expect("no more than the answer")
-                }
+            let left = if let Some(left) = self.left {
+                left.checked_sub(read).expect("no more than the answer")
+            } else {
+                self.head.extend_from_slice(&space[..read]);
+                let Some(end) = self.head.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+                self.length = length(&self.head[..end]);
+                (end + 4 + self.length).checked_sub(self.head.len()).expect("no more than the answer")
             };
             self.left = Some(left);
             if left == 0 {

@@ -128,7 +128,13 @@ fn lists(ours: &Fleet, agents: usize, report: &mut Report) {
             let name = format!("{what}: p50 at one connection / bare bytes");
             report.at_most(&name, time(p50), time(bare_p50), p50 / bare_p50, 2.0);
         } else {
-            report.at_most(&format!("{what}: p50 at one connection, ms"), time(p50), time(bare_p50), p50 / 1e6, ONE / 1e6);
+            report.at_most(
+                &format!("{what}: p50 at one connection, ms"),
+                time(p50),
+                time(bare_p50),
+                p50 / 1e6,
+                ONE / 1e6,
+            );
         }
     }
 }

@@ -74,7 +74,7 @@ fn pm2(tools: &Path, pause: &Path, processes: usize) -> Option<f64> {
     listed
 }
 
-const PM2_LIST: &str = r#"
+const PM2_LIST: &str = r"
 const pm2 = require(process.env.PM2_MODULE);
 const list = () => new Promise((done, fail) => pm2.list((error, all) => (error ? fail(error) : done(all))));
 pm2.connect(async (error) => {
@@ -90,7 +90,7 @@ pm2.connect(async (error) => {
     pm2.disconnect();
     process.exit(0);
 });
-"#;
+";
 
 /// Ended when dropped.
 struct Daemon(Child);

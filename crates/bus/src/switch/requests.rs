@@ -127,13 +127,12 @@ pub(super) fn reply_key(token: &[u8]) -> Option<Key> {
 impl Switch {
     /// Tells what became of an agent; `None` if it is not in the registry any more.
     pub fn set_availability(&mut self, agent: AgentName, availability: Option<Availability>) {
-        match availability {
-            Some(availability) => self.agents.0.insert(agent, availability),
-            None => {
-                self.log.forget(&agent);
-                self.agents.0.remove(&agent)
-            }
-        };
+        if let Some(availability) = availability {
+            self.agents.0.insert(agent, availability);
+        } else {
+            self.agents.0.remove(&agent);
+            self.log.forget(&agent);
+        }
     }
 
     pub(super) fn request(&mut self, id: ConnectionId, publish: &Publish<'_>, agent: &[u8], now: Clocks) {

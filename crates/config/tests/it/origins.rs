@@ -46,7 +46,10 @@ fn each_key_has_its_value_and_the_line_that_set_it() {
     let folder = Folder::with(&[("a.toml", SALES)]);
     let loaded = folder.load().unwrap();
     let sales = config(&loaded, "sales");
-    assert_eq!((sales.file.as_deref().map(|f| folder.tidy(f)).as_deref(), sales.line), (Some("registry/a.toml"), Some(2)));
+    assert_eq!(
+        (sales.file.as_deref().map(|f| folder.tidy(f)).as_deref(), sales.line),
+        (Some("registry/a.toml"), Some(2))
+    );
     assert_eq!(told(&sales, "department"), (json!("shop"), "file".to_owned(), Some(4)));
     assert_eq!(told(&sales, "command"), (json!(["python3", "sales.py"]), "file".to_owned(), Some(5)));
     assert_eq!(told(&sales, "schedule"), (json!("*/5 * * * *"), "file".to_owned(), Some(6)));
@@ -112,8 +115,8 @@ fn every_setting_says_what_it_does_and_when_it_applies() {
 fn a_change_is_told_with_both_values_and_without_secrets() {
     let folder = Folder::with(&[("a.toml", SALES)]);
     let before = folder.load().unwrap();
-    let changed = SALES.replace("s3cret", "0ther").replace("*/5", "*/7").replace("\"/run/secrets/db\"", "\"/x\"");
-    std::fs::write(folder.path("a.toml"), changed).unwrap();
+    let edited = SALES.replace("s3cret", "0ther").replace("*/5", "*/7").replace("\"/run/secrets/db\"", "\"/x\"");
+    std::fs::write(folder.path("a.toml"), edited).unwrap();
     let after = folder.load().unwrap();
     let changes = key_changes(agent(&before, "sales"), agent(&after, "sales"));
     let json = serde_json::to_value(&changes).unwrap();
@@ -136,7 +139,8 @@ fn keys_that_do_nothing_yet_can_be_told_from_other_notices() {
 
 #[test]
 fn no_fault_shows_the_value_of_a_variable() {
-    let text = "[[agent]]\nname = \"a\"\ncommand = [\"true\"]\nenv = { PIN = 90210, KEY = \"c4nary\", 1X = \"c4nary\" }\n";
+    let text =
+        "[[agent]]\nname = \"a\"\ncommand = [\"true\"]\nenv = { PIN = 90210, KEY = \"c4nary\", 1X = \"c4nary\" }\n";
     let faults = Folder::with(&[("a.toml", text)]).load().unwrap_err();
     let told = format!("{}{}", faults.render(false), serde_json::to_string(&faults).unwrap());
     assert!(told.contains("env.PIN") && told.contains("write it in quotes"), "{told}");

@@ -97,7 +97,7 @@ impl AgentStanding {
     pub(super) fn why(&self) -> String {
         let cause = self.cause.as_ref().map(|cause| match cause {
             // The status is in the title.
-            Reason::Disabled { why, .. } => why.to_string(),
+            Reason::Disabled { why, .. } => why.clone(),
             cause => cause.to_string(),
         });
         // What it tries again for says what the last error was.

@@ -52,7 +52,8 @@ fn item(agent: &AgentStanding, roots: &Roots<'_>, now: Timestamp) -> Option<Item
     };
     if !waiting.is_empty() {
         let verb = if waiting.len() == 1 { "waits" } else { "wait" };
-        item.reason = format!("{}; {} {verb} for it: {}", item.reason, counted(waiting.len(), "agent"), listed(waiting));
+        item.reason =
+            format!("{}; {} {verb} for it: {}", item.reason, counted(waiting.len(), "agent"), listed(waiting));
         item.severity = item.severity.min(Severity::Warning);
     }
     Some(item.about(agent).concerns(waiting))
@@ -77,7 +78,8 @@ fn disabled_by_failure(agent: &AgentStanding, now: Timestamp) -> Item {
     let name = &agent.name;
     let title = format!("{name} is disabled: its breaker is open");
     let trial = agent.trial_at.map_or_else(String::new, |at| format!("; one trial {}", from_now(at, now)));
-    let hint = format!("`werkpilot logs {name}` has what it wrote; `werkpilot enable {name}` closes the breaker now{trial}");
+    let hint =
+        format!("`werkpilot logs {name}` has what it wrote; `werkpilot enable {name}` closes the breaker now{trial}");
     Item::new(Severity::Critical, Kind::DisabledByFailure, title, agent.why()).since(agent.since).hint(hint)
 }
 
@@ -87,14 +89,18 @@ fn failed(agent: &AgentStanding) -> Item {
         Status::Timeout => (Kind::Timeout, format!("{name} took too long")),
         _ => (Kind::Error, format!("{name} failed")),
     };
-    let hint = format!("`werkpilot why {name}` tells the cause, `werkpilot logs {name}` has what it wrote; {} tries it now", again(agent));
+    let hint = format!(
+        "`werkpilot why {name}` tells the cause, `werkpilot logs {name}` has what it wrote; {} tries it now",
+        again(agent)
+    );
     Item::new(by_priority(agent), kind, title, agent.why()).since(agent.since).hint(hint)
 }
 
 fn unhealthy(agent: &AgentStanding) -> Item {
     let name = &agent.name;
     let title = format!("{name} runs, and is unhealthy");
-    let hint = format!("`werkpilot logs {name}` has what it wrote; `werkpilot restart {name}` ends it and starts it now");
+    let hint =
+        format!("`werkpilot logs {name}` has what it wrote; `werkpilot restart {name}` ends it and starts it now");
     Item::new(by_priority(agent), Kind::Unhealthy, title, agent.why()).since(agent.since).hint(hint)
 }
 
@@ -149,7 +155,11 @@ fn waits(agent: &AgentStanding, now: Timestamp) -> Option<Item> {
     let title = format!("{name} waits for {}", human(waited));
     let hint = match (reason, agent.unhealthy.first()) {
         (Reason::UnhealthyDependencies { .. }, Some(first)) => {
-            format!("`werkpilot why {}` tells about what it waits for; {} --force` does not wait", first.dep, again(agent).trim_end_matches('`'))
+            format!(
+                "`werkpilot why {}` tells about what it waits for; {} --force` does not wait",
+                first.dep,
+                again(agent).trim_end_matches('`')
+            )
         }
         _ => format!("`werkpilot why {name}` tells what it waits for"),
     };

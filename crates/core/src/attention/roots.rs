@@ -53,7 +53,7 @@ fn roots_of<'a>(
     found: &mut HashMap<&'a AgentName, Vec<&'a AgentName>>,
 ) -> Vec<&'a AgentName> {
     // Without recursion, as a chain may be as long as the registry: who waits for what is not known yet goes back on it.
-    let (mut open, mut begun) = (vec![begin], HashSet::from([&begin.name]));
+    let (mut open, mut seen) = (vec![begin], HashSet::from([&begin.name]));
     while let Some(agent) = open.last().copied() {
         if found.contains_key(&agent.name) {
             open.pop();
@@ -64,12 +64,16 @@ fn roots_of<'a>(
             .iter()
             .copied()
             .filter(|next| !next.is_faulty() && !found.contains_key(&next.name))
-            .filter(|next| begun.insert(&next.name))
+            .filter(|next| seen.insert(&next.name))
             .collect();
         if unknown.is_empty() {
             let mut roots: Vec<&AgentName> = Vec::new();
             for next in held_up_by {
-                let all = if next.is_faulty() { vec![&next.name] } else { found.get(&next.name).cloned().unwrap_or_default() };
+                let all = if next.is_faulty() {
+                    vec![&next.name]
+                } else {
+                    found.get(&next.name).cloned().unwrap_or_default()
+                };
                 for root in all {
                     if !roots.contains(&root) {
                         roots.push(root);

@@ -68,22 +68,36 @@ fn store(store: &StoreStanding) -> Option<Item> {
     match store {
         StoreStanding::Well => None,
         StoreStanding::Gone => Some(
-            Item::new(Severity::Warning, Kind::Store, "The state is not kept at the moment", "its writer is being started again")
-                .hint("it comes back by itself; if not, see the log of the orchestrator"),
+            Item::new(
+                Severity::Warning,
+                Kind::Store,
+                "The state is not kept at the moment",
+                "its writer is being started again",
+            )
+            .hint("it comes back by itself; if not, see the log of the orchestrator"),
         ),
         StoreStanding::Degraded { since, reason, refused } => {
             let refused = match refused {
                 0 => String::new(),
                 count => format!("; {} since then", counted(usize::try_from(*count).unwrap_or(usize::MAX), "refusal")),
             };
-            let item = Item::new(Severity::Critical, Kind::Store, "The disk does not take the state", format!("{reason}{refused}"));
-            Some(item.since(*since).hint("make room on, or repair, the disk of [state] dir; `werkpilot state check` looks at it"))
+            let item = Item::new(
+                Severity::Critical,
+                Kind::Store,
+                "The disk does not take the state",
+                format!("{reason}{refused}"),
+            );
+            Some(
+                item.since(*since)
+                    .hint("make room on, or repair, the disk of [state] dir; `werkpilot state check` looks at it"),
+            )
         }
     }
 }
 
 fn disk(disk: Option<&Result<DiskSpace, String>>) -> Option<Item> {
-    const HINT: &str = "make room on the disk of [state] dir; [logs] max_total and [history] keep bound what is written there";
+    const HINT: &str =
+        "make room on the disk of [state] dir; [logs] max_total and [history] keep bound what is written there";
     match disk? {
         Ok(space) if space.is_low() => {
             let DiskSpace { free_bytes, total_bytes } = *space;
@@ -163,7 +177,8 @@ fn queue(queue: &QueueStanding, waiting_long: &[&AgentName]) -> Option<Item> {
     };
     let mut reason = format!("{waiting} of {capacity} wait, and {} at a time", counted(workers as usize, "execution"));
     if !waiting_long.is_empty() {
-        reason = format!("{reason}; {} for more than {}: {}", verb(waiting_long.len()), human(LONG), listed(waiting_long));
+        reason =
+            format!("{reason}; {} for more than {}: {}", verb(waiting_long.len()), human(LONG), listed(waiting_long));
     }
     let hint = "`werkpilot queue` lists them; [queue] workers and capacity are the limits";
     Some(Item::new(severity, Kind::Queue, title, reason).hint(hint).concerns(waiting_long))
@@ -195,9 +210,14 @@ fn rejected(rejected: &Rejected) -> Item {
         0 | 1 => rejected.first.clone(),
         _ => format!("{faults}, the first: {}", rejected.first),
     };
-    Item::new(Severity::Warning, Kind::ConfigRejected, "The changed files have faults; the old ones are in effect", reason)
-        .since(Some(rejected.at))
-        .hint("`werkpilot check` lists the faults with their lines; `werkpilot reload` when they are mended")
+    Item::new(
+        Severity::Warning,
+        Kind::ConfigRejected,
+        "The changed files have faults; the old ones are in effect",
+        reason,
+    )
+    .since(Some(rejected.at))
+    .hint("`werkpilot check` lists the faults with their lines; `werkpilot reload` when they are mended")
 }
 
 fn clock(clock: ClockSet) -> Item {
@@ -221,5 +241,8 @@ fn not_effective(places: &[String]) -> Option<Item> {
     };
     let verb = if places.len() == 1 { "does" } else { "do" };
     let title = format!("{} in the files {verb} nothing in this version", counted(places.len(), "key"));
-    Some(Item::new(Severity::Notice, Kind::NotEffective, title, reason).hint("take them out, or leave them for a later version; `werkpilot check` lists them"))
+    Some(
+        Item::new(Severity::Notice, Kind::NotEffective, title, reason)
+            .hint("take them out, or leave them for a later version; `werkpilot check` lists them"),
+    )
 }

@@ -30,8 +30,7 @@ fn unhealthy(dep: &str, reason: DependencyProblem) -> UnhealthyDependency {
 
 /// Queued because of these, which have a status each.
 fn waiting(text: &str, on: &[(&str, Status)]) -> AgentStanding {
-    let unhealthy: Vec<_> =
-        on.iter().map(|(dep, status)| unhealthy(dep, DependencyProblem::Status(*status))).collect();
+    let unhealthy: Vec<_> = on.iter().map(|(dep, status)| unhealthy(dep, DependencyProblem::Status(*status))).collect();
     let reason = Reason::UnhealthyDependencies { dependencies: unhealthy.clone() };
     let waits = Some(Waits { reason, since: ago(600) });
     AgentStanding { unhealthy, waits, error: None, ..agent(text, Status::Queued) }
@@ -280,8 +279,9 @@ fn who_waits_for_a_worker_for_restarts_or_for_memory_is_told_with_that() {
     let mut agents: Vec<_> = reasons
         .into_iter()
         .zip(["w", "r"])
-        .map(|((reason, status), text)| {
-            AgentStanding { waits: Some(Waits { reason, since: ago(400) }), ..agent(text, status) }
+        .map(|((reason, status), text)| AgentStanding {
+            waits: Some(Waits { reason, since: ago(400) }),
+            ..agent(text, status)
         })
         .collect();
     agents.push(agent("m", Status::DisabledByMemory));
@@ -289,10 +289,7 @@ fn who_waits_for_a_worker_for_restarts_or_for_memory_is_told_with_that() {
     account.system.breaker = BreakerStanding { restarts: 5, max_restarts: 5, ..BreakerStanding::default() };
     let attention = of(&account, NOW);
     let told: Vec<_> = attention.items.iter().map(|item| (item.kind, item.affected[0].to_string())).collect();
-    assert_eq!(
-        told,
-        [(Kind::Breaker, "r".to_owned()), (Kind::Memory, "m".to_owned()), (Kind::Queue, "w".to_owned())]
-    );
+    assert_eq!(told, [(Kind::Breaker, "r".to_owned()), (Kind::Memory, "m".to_owned()), (Kind::Queue, "w".to_owned())]);
 }
 
 // ---- dead letters ----
@@ -339,7 +336,7 @@ fn any_agent(at: usize) -> impl Strategy<Value = AgentStanding> {
             let pairs: Vec<_> = names.iter().zip(&on).map(|(name, (_, status))| (name.as_str(), *status)).collect();
             let mut agent = waiting(&format!("a{at}"), &pairs);
             agent.waits = agent.waits.filter(|_| status == Status::Queued).map(|w| Waits { since: ago(since), ..w });
-            AgentStanding { status, priority, late, ..agent }
+            AgentStanding { priority, status, late, ..agent }
         },
     )
 }

@@ -183,7 +183,9 @@ impl Handle {
         let detail = match &result {
             Ok(report) if report.is_nothing() => return,
             Ok(_) => None,
-            Err(ControlError::Reload(ReloadError::Faults(fault))) => Some(format!("{} faults; {}", fault.count, fault.first)),
+            Err(ControlError::Reload(ReloadError::Faults(fault))) => {
+                Some(format!("{} faults; {}", fault.count, fault.first))
+            }
             Err(error) => Some(error.to_string()),
         };
         let (before, after) = if result.is_ok() { (told(&before), told(&after)) } else { (None, None) };

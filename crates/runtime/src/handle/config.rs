@@ -32,12 +32,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`crate::agents::reload::ReloadError::Stale`] if it has not.
-    pub async fn reload_if(
-        &self,
-        by: &str,
-        quiet: bool,
-        expected: Option<u64>,
-    ) -> Result<ReloadReport, ControlError> {
+    pub async fn reload_if(&self, by: &str, quiet: bool, expected: Option<u64>) -> Result<ReloadReport, ControlError> {
         Ok(self.posts.reload.ask(Reload { by: by.to_owned(), quiet, expected }, RELOAD).await??)
     }
 }

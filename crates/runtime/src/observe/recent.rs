@@ -228,9 +228,8 @@ impl House {
         actix::spawn(async move {
             let hour = i64::try_from(MINUTES).unwrap_or(0) * 60_000;
             let since = Timestamp::from_millis(begin.as_millis() - hour);
-            let limit = u32::try_from(LENGTH).unwrap_or(u32::MAX);
             let read = house.ledger.read(move |reader| {
-                Ok(KeptRecent { ends: reader.recent_ends(limit)?, minutes: reader.ends_by_minute(since, begin)? })
+                Ok(KeptRecent { ends: reader.recent_ends(LENGTH)?, minutes: reader.ends_by_minute(since, begin)? })
             });
             match read.await {
                 Ok(mut kept) => {
@@ -287,11 +286,20 @@ mod tests {
         for (at, end) in [(1, End::Succeeded), (2, End::Failed), (3, End::Failed), (4, End::Skipped)] {
             take(&mut book, at, ended("job", end));
         }
-        assert_eq!((book.strip(&name("job")).as_str(), book.since(&name("job"))), ("sffk", Some(NOON + Duration::from_secs(2))));
+        assert_eq!(
+            (book.strip(&name("job")).as_str(), book.since(&name("job"))),
+            ("sffk", Some(NOON + Duration::from_secs(2)))
+        );
         take(&mut book, 5, ended("job", End::Succeeded));
         assert_eq!(book.since(&name("job")), None);
         let (agent, instance, run) = (name("service"), 0, RunId::from_parts(1, 2));
-        let failed = |agent: &AgentName| Event::AgentFailed { agent: agent.clone(), instance, run, attempt: 1, exit: Exit::Code(3) };
+        let failed = |agent: &AgentName| Event::AgentFailed {
+            agent: agent.clone(),
+            instance,
+            run,
+            attempt: 1,
+            exit: Exit::Code(3),
+        };
         take(&mut book, 6, failed(&agent));
         take(&mut book, 7, Event::AgentReady { agent: agent.clone(), instance, after: Duration::ZERO });
         let reason = Reason::StoppedByOperator;
@@ -299,7 +307,8 @@ mod tests {
         take(&mut book, 9, failed(&name("job")));
         assert_eq!((book.strip(&agent), book.strip(&name("job"))), ("xud".to_owned(), "sffks".to_owned()));
         assert!(book.strip(&name("nobody")).is_empty());
-        let gone = Event::ConfigReloaded { added: vec![], removed: vec![agent.clone()], changed: vec![], settings: vec![] };
+        let gone =
+            Event::ConfigReloaded { added: vec![], removed: vec![agent.clone()], changed: vec![], settings: vec![] };
         take(&mut book, 10, gone);
         assert!(book.strip(&agent).is_empty(), "who is gone is forgotten");
     }
@@ -311,7 +320,10 @@ mod tests {
         book.take(&Recorded { seq: 1, time: now, event: ended("a", End::TimedOut) }, |_| false);
         let before = Timestamp::from_millis(now.as_millis() - 1_000);
         book.restore(KeptRecent {
-            ends: vec![(name("a"), vec![(End::Failed, before), (End::Succeeded, before)]), (name("b"), vec![(End::Lost, before)])],
+            ends: vec![
+                (name("a"), vec![(End::Failed, before), (End::Succeeded, before)]),
+                (name("b"), vec![(End::Lost, before)]),
+            ],
             minutes: vec![(End::Succeeded, before, 3), (End::Failed, before, 2)],
         });
         assert_eq!((book.strip(&name("a")), book.strip(&name("b"))), ("sft".to_owned(), "l".to_owned()));

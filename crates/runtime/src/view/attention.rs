@@ -169,9 +169,5 @@ pub(super) fn breaker(house: &House, now: Clocks) -> BreakerStanding {
 
 fn queue(house: &House) -> QueueStanding {
     let dispatcher = house.dispatcher.borrow();
-    QueueStanding {
-        waiting: dispatcher.waiting(),
-        capacity: dispatcher.capacity(),
-        workers: dispatcher.workers().1,
-    }
+    QueueStanding { waiting: dispatcher.waiting(), capacity: dispatcher.capacity(), workers: dispatcher.workers().1 }
 }

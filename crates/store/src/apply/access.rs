@@ -38,16 +38,15 @@ impl Applier {
             row.put(&self.conn, id)?;
             return Ok(());
         }
-        let newest: i64 = self
-            .conn
-            .prepare_cached("SELECT ifnull(max(id), 0) FROM idempotency")?
-            .query_row([], |row| row.get(0))?;
+        let newest: i64 =
+            self.conn.prepare_cached("SELECT ifnull(max(id), 0) FROM idempotency")?.query_row([], |row| row.get(0))?;
         row.put(&self.conn, newest + 1)?;
         let most = whole(idempotency::KEYS);
         self.run_sql("DELETE FROM idempotency WHERE id <= ?1", params![newest + 1 - most])?;
         let keep = i64::try_from(idempotency::KEEP.as_millis()).unwrap_or(i64::MAX);
         let before = row.remembered.at.as_millis().saturating_sub(keep);
-        let sql = "DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?1) AND at_ms <= ?2";
+        let sql =
+            "DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?1) AND at_ms <= ?2";
         self.run_sql(sql, params![AGED, before])
     }
 

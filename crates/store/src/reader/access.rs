@@ -98,7 +98,8 @@ impl Reader {
     /// # Errors
     /// [`StoreError`]
     pub fn knows_run(&self, run: RunId) -> Result<bool, StoreError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM triggers WHERE run = ?1) OR EXISTS (SELECT 1 FROM executions WHERE run = ?1)";
+        let sql =
+            "SELECT EXISTS (SELECT 1 FROM triggers WHERE run = ?1) OR EXISTS (SELECT 1 FROM executions WHERE run = ?1)";
         Ok(self.conn.prepare_cached(sql)?.query_row([run_bytes(run)], |row| row.get(0))?)
     }
 

@@ -28,9 +28,8 @@ impl Reader {
         while let Some(agent) = next.query_row([last], |row| row.get::<_, Option<i64>>(0))? {
             last = agent;
             let name = self.names.borrow_mut().agent(&self.conn, agent)?;
-            let ends = self.all(AGENT, params![agent, limit], |row, _, _| {
-                ended(row.get("state")?, row.get("ended_ms")?)
-            })?;
+            let ends =
+                self.all(AGENT, params![agent, limit], |row, _, _| ended(row.get("state")?, row.get("ended_ms")?))?;
             found.push((name, ends));
         }
         Ok(found)

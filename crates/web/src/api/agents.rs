@@ -111,7 +111,7 @@ pub(crate) struct Since {
 }
 
 /// Agents that changed.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
 #[expect(dead_code, reason = "the answer is made of bytes that are there already; this is how it looks")]
 struct AgentChanges {
     /// For `since` the next time.

@@ -57,7 +57,11 @@ pub(crate) async fn pause(shared: Data<Shared>, request: HttpRequest) -> Result<
 
 /// Resumes the triggers that were paused.
 #[utoipa::path(
-    post, path = "/api/v1/resume", operation_id = "resumeTriggers", tag = "orchestrator", responses(Answered)
+    post,
+    path = "/api/v1/resume",
+    operation_id = "resumeTriggers",
+    tag = "orchestrator",
+    responses(Answered)
 )]
 pub(crate) async fn resume(shared: Data<Shared>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     pause_or_resume(&shared, &request, false).await?;

@@ -37,7 +37,9 @@ pub(crate) async fn show(shared: Data<Shared>, wish: Query<Wish>) -> Result<Http
         Some("mermaid") => Graph::to_mermaid,
         Some("json") => return Ok(HttpResponse::Ok().json(shared.handle.graph_data().await?)),
         Some(other) => {
-            return Err(Problem::bad_request(format!("there is no format {other}; there are text, dot, mermaid and json")));
+            return Err(Problem::bad_request(format!(
+                "there is no format {other}; there are text, dot, mermaid and json"
+            )));
         }
     };
     let drawing = shared.handle.graph(render).await?;

@@ -110,24 +110,21 @@ impl Framing {
                         self.state = if chunked { State::ChunkEnd } else { State::Head(Head::default()) };
                     }
                 }
-                _ => match rest.iter().position(|byte| *byte == b'\n') {
-                    Some(end) => {
-                        let mut line = std::mem::take(&mut self.line);
-                        let read = if line.is_empty() {
-                            self.line(&rest[..end])
-                        } else {
-                            line.extend_from_slice(&rest[..end]);
-                            self.line(&line)
-                        };
-                        read.map_err(|refusal| Refused { whole, refusal })?;
-                        at += end + 1;
-                    }
-                    None => {
+                _ => {
+                    let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
                         self.line.extend_from_slice(rest);
-                        self.check_part().map_err(|refusal| Refused { whole, refusal })?;
-                        at = bytes.len();
-                    }
-                },
+                        return self.check_part().map_err(|refusal| Refused { whole, refusal });
+                    };
+                    let mut line = std::mem::take(&mut self.line);
+                    let read = if line.is_empty() {
+                        self.line(&rest[..end])
+                    } else {
+                        line.extend_from_slice(&rest[..end]);
+                        self.line(&line)
+                    };
+                    read.map_err(|refusal| Refused { whole, refusal })?;
+                    at += end + 1;
+                }
             }
             if self.place() == Place::Between {
                 whole = at;

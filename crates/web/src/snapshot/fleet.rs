@@ -82,7 +82,13 @@ struct Removed<'a>(Vec<&'a AgentName>);
 
 impl Fleet {
     /// The fleet that `overview` tells of, after the one `before` it. `epoch`: no two starts have the same.
-    pub fn new(overview: Overview, begun: Instant, event: u64, epoch: u64, before: Option<&Self>) -> serde_json::Result<Self> {
+    pub fn new(
+        overview: Overview,
+        begun: Instant,
+        event: u64,
+        epoch: u64,
+        before: Option<&Self>,
+    ) -> serde_json::Result<Self> {
         let Overview { system, agents, metrics, dead_letter_queue } = overview;
         let mut out = Vec::with_capacity(before.map_or(4_096, |before| before.metrics.plain.len() + 1_024));
         out.extend_from_slice(b"{\"system\":");
@@ -93,9 +99,9 @@ impl Fleet {
             if !rows.is_empty() {
                 out.push(b',');
             }
-            let begin = out.len();
+            let start = out.len();
             serde_json::to_writer(&mut out, &agent)?;
-            rows.push(Row { name: agent.name, place: begin..out.len(), version: 0 });
+            rows.push(Row { name: agent.name, place: start..out.len(), version: 0 });
         }
         out.extend_from_slice(b"],\"metrics\":");
         serde_json::to_writer(&mut out, &metrics)?;
@@ -143,7 +149,7 @@ impl Fleet {
         self.line.version = if changed { next } else { before.line.version };
         self.line.edition = if same_bytes { before.line.edition } else { self.number };
         self.line.floor = before.line.floor;
-        self.line.removed = before.line.removed.clone();
+        self.line.removed.clone_from(&before.line.removed);
         if !same_order {
             let here: HashSet<&AgentName> = self.rows.iter().map(|row| &row.name).collect();
             let gone = before.rows.iter().filter(|row| !here.contains(&row.name));
@@ -163,7 +169,8 @@ impl Fleet {
     pub fn agents(&self, epoch: u64) -> &Form {
         self.agents.get_or_init(|| {
             let page = &self.rows[..self.rows.len().min(PAGE)];
-            let bytes = page.last().map_or(0, |last| last.place.end) - page.first().map_or(0, |first| first.place.start);
+            let bytes =
+                page.last().map_or(0, |last| last.place.end) - page.first().map_or(0, |first| first.place.start);
             let mut out = Vec::with_capacity(bytes + 64);
             out.extend_from_slice(b"{\"agents\":[");
             self.write_rows(page.iter(), &mut out);
@@ -250,7 +257,8 @@ mod tests {
 
     fn told(fleet: &Fleet, since: Option<u64>) -> (u64, bool, Vec<String>, Vec<String>) {
         let told: Value = serde_json::from_slice(&fleet.changes(since)).unwrap();
-        let names = |list: &Value| list.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+        let names =
+            |list: &Value| list.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
         let agents = told["agents"].as_array().unwrap().iter().map(|agent| agent["name"].as_str().unwrap().to_owned());
         let agents = agents.collect();
         (told["version"].as_u64().unwrap(), told["full"].as_bool().unwrap(), agents, names(&told["removed"]))
@@ -282,7 +290,7 @@ mod tests {
             assert!(told(&first, since).1, "{since:?}");
         }
         let mut last = first;
-        for number in 0..REMOVED_KEPT + 1 {
+        for number in 0..=REMOVED_KEPT {
             last = fleet(&[(&format!("n{number}"), "idle")], Some(&last));
         }
         assert!(told(&last, Some(100)).1, "too much is forgotten");

@@ -231,7 +231,9 @@ impl Response {
         assert_eq!((self.status, self.header("content-type")), (status, "application/problem+json"), "{}", self.text());
         let problem = self.json();
         assert_eq!(problem["status"], status);
-        assert!(problem["title"].is_string() && problem["detail"].is_string() && problem["type"].is_string());
+        for member in ["type", "title", "detail", "hint"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "no {member}: {problem}");
+        }
         problem
     }
 }

@@ -170,13 +170,22 @@ mod tests {
                 entry(9, json!({ "before": { "status": "running" }, "after": { "now": { "status": "stopped" } } })),
                 entry(8, json!({ "who": "SIGHUP", "action": "reload", "peer": null, "target": null, "status": null,
                     "after": { "agents": { "added": ["a-long-name", "another-long-name", "a-third-one-that-is-long"] } } })),
-                entry(7, json!({ "status": 404, "detail": "there is no agent \u{1b}[31msales" })),
+                entry(7, json!({ "status": 404, "detail": "there is no agent \u{7}sales" })),
             ],
             "next": "7", "verified": true, "broken": null, "waiting": 2,
         }))
         .unwrap();
         let now = Timestamp::from_millis(1_795_250_405_250 + 120_000);
-        insta::assert_snapshot!(text(&page, now, Output::in_a_pipe()), @"");
+        insta::assert_snapshot!(text(&page, now, Output::in_a_pipe()), @r#"
+        ENTRY  WHEN    WHO                   WHAT                             TO           ANSWER  CHANGE
+        9      2m ago  token:ci (127.0.0.1)  POST /api/v1/agents/{name}/stop  agent-sales  200     {"status":"running"} → {"now":{"status":"stopped"}}
+        8      2m ago  SIGHUP                reload                                                {"agents":{"added":["a-long-name","another-long-name","a-third-one-that-…
+        7      2m ago  token:ci (127.0.0.1)  POST /api/v1/agents/{name}/stop  agent-sales  404     there is no agent �sales
+
+        2 more wait in memory until the disk takes them
+
+        There are more: --cursor 7
+        "#);
     }
 
     #[test]

@@ -16,6 +16,9 @@ use crate::client::parse;
 use crate::failure::Failure;
 use crate::output::{Output, bytes, count, printable};
 
+/// Letters that the API tells at once at most.
+const MOST: usize = 1_000;
+
 /// What the client reads of the list.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -77,7 +80,7 @@ pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Failure> {
     match command {
         Command::List { filter, limit, before } => {
             let mut query = filter.parts();
-            query.push(("limit", limit.to_string()));
+            query.push(("limit", limit.clamp(1, MOST).to_string()));
             query.extend(before.map(|before| ("before", before.to_string())));
             let answer = letters(&query, context)?;
             let list: List = parse(answer.clone())?;

@@ -20,6 +20,9 @@ use crate::client::parse;
 use crate::failure::{Code, Failure};
 use crate::output::Output;
 
+/// Runs that the API tells at once at most.
+const MOST: usize = 10_000;
+
 /// Show what is due next.
 ///
 /// Runs by schedule and by interval are shown in order, at the times that they will have with the jitter of their agents.
@@ -84,7 +87,7 @@ pub fn next(args: &NextArgs, context: &Context) -> Result<ExitCode, Failure> {
         let loaded = load(&source(&context.options, registry.clone(), &[]), "")?;
         upcoming(&loaded.registry, now(), Duration::from_hours(u64::from(args.hours)), args.limit)
     } else {
-        let query = [("hours", args.hours.to_string()), ("limit", args.limit.to_string())];
+        let query = [("hours", args.hours.to_string()), ("limit", args.limit.clamp(1, MOST).to_string())];
         let answer = context.online(async |client| client.get(&["api", "v1", "schedule"], &query).await);
         parse(answer.map_err(or_registry)?["runs"].clone())?
     };

@@ -16,12 +16,12 @@ use crate::output::{bytes, count};
 
 /// Check, back up, restore or tidy up what is kept on disk.
 ///
-/// History, events, dead letters, accepted triggers, the state of agents and schedules are in one file of the state folder,
+/// History, events, dead letters, accepted triggers, the audit log, tokens, the state of agents and schedules are in one file of the state folder,
 /// werkpilot.db. Copying it with `cp` while an orchestrator runs does not give a whole copy: use `state backup`.
 #[derive(Debug, Subcommand)]
 #[command(after_long_help = EXAMPLES)]
 pub enum Command {
-    /// Read everything and compare it with its checksums. An orchestrator may run meanwhile.
+    /// Read everything, compare it with its checksums, and follow the chain of the audit log. An orchestrator may run meanwhile.
     ///
     /// The exit code is 65 if something is not what was written.
     #[command(after_long_help = "Example:\n  werkpilot state check && echo whole")]
@@ -105,6 +105,9 @@ fn check_text(report: &CheckReport) -> String {
             table.table,
             count(usize::try_from(table.rows).unwrap_or(usize::MAX), "row")
         );
+    }
+    if let Some(audit) = report.audit.as_ref().filter(|audit| audit.broken.is_none() && audit.head.id > 0) {
+        let _ = writeln!(text, "  the audit log's chain holds up to entry {}, {}", audit.head.id, audit.head.hash);
     }
     for problem in &report.problems {
         let _ = writeln!(text, "  problem: {problem}");

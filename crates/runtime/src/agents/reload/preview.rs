@@ -102,8 +102,7 @@ pub(super) fn preview(house: &House, read: Result<Loaded, LoadFault>) -> ReloadP
     found.removed = known.keys().filter(|name| !wanted.contains(*name)).map(|name| (*name).clone()).collect();
     found.removed.sort();
     let settings = house.settings.borrow();
-    found.settings =
-        provenance.map(|known| known.setting_changes(&settings, &loaded.settings)).unwrap_or_default();
+    found.settings = provenance.map(|known| known.setting_changes(&settings, &loaded.settings)).unwrap_or_default();
     found.settings.extend(strategies(&house.strategies.borrow(), &loaded.registry.strategies));
     found
 }

@@ -33,11 +33,12 @@ export function useSight(box, total, height) {
       if (!element) return;
       const { top, width } = element.getBoundingClientRect();
       const from = Math.max(0, Math.floor(-top / height) - MORE);
-      const to = Math.min(total, Math.ceil((innerHeight - top) / height) + MORE);
+      const end = Math.ceil((innerHeight - top) / height) + MORE;
+      const to = Math.min(total, end);
       setSight((before) => {
         const same = before.width === Math.round(width);
         // A few rows of slack: not every step of the wheel is a change.
-        const inside = before.from <= Math.max(0, from + MORE / 2) && before.to >= Math.min(total, to - MORE / 2) && before.to - before.from < 400;
+        const inside = before.from <= Math.max(0, from + MORE / 2) && before.to >= Math.min(total, end - MORE / 2) && before.to - before.from < 400;
         return same && inside && before.to <= total ? before : { from, to, width: Math.round(width) };
       });
     };

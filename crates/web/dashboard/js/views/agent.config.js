@@ -9,6 +9,13 @@ import { Badge } from "../ui/status.js";
 import { Section } from "../ui/page.js";
 import { Guard } from "../ui/problem.js";
 
+// `fleet.toml:12`, `default`, or the variable of the environment.
+function Origin({ row }) {
+  if (row.source === "default") return html`<span class="quiet">default</span>`;
+  const file = String(row.file ?? row.variable ?? row.source);
+  return html`<${Badge} tone="busy" title=${file}><${Text} of=${file.split("/").pop()} max=${60} />${row.line ? `:${row.line}` : ""}</${Badge}>`;
+}
+
 const written = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
 export function Config({ agent }) {
@@ -23,7 +30,7 @@ export function Config({ agent }) {
       <label class="check"><input type="checkbox" checked=${defaults} onChange=${(event) => setDefaults(event.target.checked)} /> Defaults too</label></${Filters}>
     ${rows.length === 0 ? html`<${Empty} title="No key fits" text="Other words, or the defaults too, show more." />`
       : html`<div class="card flat"><table class="plain"><thead><tr><th scope="col">Key</th><th scope="col">Value</th><th scope="col">From</th></tr></thead>
-      <tbody>${rows.map((row) => html`<tr key=${row.key}><th scope="row"><code>${row.key}</code></th><td class="mono"><${Text} of=${row.value === null || row.value === undefined ? "none" : written(row.value)} max=${600} /></td>
-        <td>${row.source === "default" ? html`<span class="quiet">default</span>` : html`<${Badge} tone="busy">${row.source === "file" ? data.file ?? "file" : row.source}${row.line ? `:${row.line}` : ""}</${Badge}>`}</td></tr>`)}</tbody></table></div>`}
+      <tbody>${rows.map((row) => html`<tr key=${row.key}><th scope="row"><code>${row.key}</code>${row.effect ? html`<small class="quiet effect" aria-hidden="true"><${Text} of=${row.effect} max=${300} /></small>` : null}</th><td class="mono"><${Text} of=${row.value === null || row.value === undefined ? "none" : written(row.value)} max=${600} /></td>
+        <td><${Origin} row=${row} /></td></tr>`)}</tbody></table></div>`}
   </${Section}>`}</${Guard}>`;
 }

@@ -38,7 +38,7 @@ function Why({ name }) {
 }
 
 function Cause({ cause }) {
-  return html`<li class=${`depth-${Math.min(4, cause.depth)}`}><${Text} of=${cause.text} max=${600} />${cause.at ? html` <span class="quiet"><${Time} at=${cause.at} /></span>` : null}
+  return html`<li class=${`depth-${Math.min(4, cause.depth)}`}><${Text} of=${cause.text} max=${600} />${cause.at && !/\bago\b/.test(cause.text) ? html` <span class="quiet"><${Time} at=${cause.at} /></span>` : null}
     ${cause.agent ? html` <a class="link" href=${href("agents", cause.agent)}>${cause.agent}</a>` : null}</li>`;
 }
 

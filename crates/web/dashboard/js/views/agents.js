@@ -22,12 +22,12 @@ export const styles = true;
 const time = (value) => (value ? Date.parse(value) : null);
 
 const COLUMNS = [
-  { id: "name", title: "Agent", width: "minmax(150px, 2fr)", card: "title", value: (row) => row.name, cell: (row) => html`<a class="agent-name" href=${href("agents", row.name)} title=${row.description || null}><${Text} of=${row.name} /></a>` },
-  { id: "status", title: "Status", width: "minmax(136px, 1.6fr)", card: "status", value: (row) => statusRank(row.status), cell: (row) => html`<span class="status-cell"><${Status} of=${row.status} title=${row.reason} />${row.reason ? html`<span class="quiet cut why" title=${row.reason}><${Text} of=${row.reason} max=${200} /></span>` : null}</span>` },
+  { id: "name", title: "Agent", width: "minmax(140px, 1.3fr)", card: "title", value: (row) => row.name, cell: (row) => html`<a class="agent-name" href=${href("agents", row.name)} title=${row.description || null}><${Text} of=${row.name} /></a>` },
+  { id: "status", title: "Status", width: "minmax(144px, 2.4fr)", card: "status", value: (row) => statusRank(row.status), cell: (row) => html`<span class="status-cell"><${Status} of=${row.status} title=${row.reason} />${row.reason ? html`<span class="quiet cut why" title=${row.reason}><${Text} of=${row.reason} max=${200} /></span>` : null}</span>` },
   { id: "department", title: "Department", width: "minmax(84px, .8fr)", hide: 1240, card: false, value: (row) => row.department, cell: (row) => html`<span class="quiet"><${Text} of=${row.department} max=${60} /></span>` },
   { id: "kind", title: "Kind", width: "64px", hide: 1400, card: false, value: (row) => row.kind, cell: (row) => html`<span class="quiet">${row.kind}</span>` },
   { id: "next", title: "Next run", width: "92px", hide: 820, card: false, value: (row) => time(row.nextRun), cell: (row) => html`<${Time} at=${row.nextRun} />` },
-  { id: "last", title: "Last result", width: "minmax(128px, 1fr)", hide: 740, value: (row) => time(row.lastRun?.at), fallingFirst: true, card: "break", cell: (row) => (row.lastRun ? html`<${End} of=${row.lastRun.end} title=${row.lastRun.reason} /> <span class="quiet"><${Time} at=${row.lastRun.at} /></span>` : row.uptimeSeconds ? html`<span class="quiet">up ${upFor(row.uptimeSeconds)}</span>` : null) },
+  { id: "last", title: "Last result", width: "156px", hide: 740, value: (row) => time(row.lastRun?.at), fallingFirst: true, card: "rest", cell: (row) => (row.lastRun ? html`<${End} of=${row.lastRun.end} title=${row.lastRun.reason} /> <span class="quiet"><${Time} at=${row.lastRun.at} /></span>` : row.uptimeSeconds ? html`<span class="quiet">up ${upFor(row.uptimeSeconds)}</span>` : null) },
   { id: "p50", title: "p50", width: "72px", align: "end", hide: 1480, card: false, value: (row) => row.p50, fallingFirst: true, cell: (row) => ms(row.p50) },
   { id: "p95", title: "p95", width: "72px", align: "end", hide: 900, card: false, value: (row) => row.p95, fallingFirst: true, cell: (row) => ms(row.p95) },
   { id: "p99", title: "p99", width: "72px", align: "end", hide: 1480, card: false, value: (row) => row.p99, fallingFirst: true, cell: (row) => ms(row.p99) },
@@ -35,7 +35,7 @@ const COLUMNS = [
   { id: "memory", title: "RSS", width: "84px", align: "end", hide: 1060, card: false, value: (row) => row.rssBytes, fallingFirst: true, cell: (row) => bytes(row.rssBytes) },
   { id: "cpu", title: "CPU", width: "62px", align: "end", hide: 1300, card: false, about: "percent of one core", value: (row) => row.cpuPercent, fallingFirst: true, cell: (row) => percent(row.cpuPercent, row.cpuPercent < 10 ? 1 : 0) },
   { id: "restarts", title: "Restarts", width: "70px", align: "end", hide: 1140, card: false, value: (row) => row.restarts, fallingFirst: true, cell: (row) => (row.restarts > 0 ? count(row.restarts) : html`<span class="quiet">0</span>`) },
-  { id: "recent", title: "Last 20", width: "118px", hide: 760, card: "break", cell: (row) => html`<${Strip} of=${row.recent} />` },
+  { id: "recent", title: "Last 20", width: "118px", hide: 760, card: "end", cell: (row) => html`<${Strip} of=${row.recent} />` },
   { id: "actions", title: "Actions", width: "44px", align: "end", hiddenTitle: true, card: "actions", class: "actions", cell: (row) => html`<${Menu} label=${`Actions for ${row.name}`} items=${menuOf(row)} />` },
 ];
 
@@ -84,7 +84,7 @@ export default function Agents() {
       ${filtered ? html`<${Button} kind="quiet" onClick=${clear}>Clear</${Button}>` : null}
     </${Filters}>
     ${chosen.length > 0 ? html`<${Chosen} agents=${chosen} clear=${() => { selected.value = new Set(); }} />` : null}
-    ${list.length === 0 && !loaded.value ? html`<${Loading} />` : html`<${Table} label="Agents" columns=${COLUMNS} rows=${rows} rowKey=${keyOf} href=${linkOf} selected=${selected} sort=${sort} onSort=${setSort} height=${38} cardHeight=${88}
+    ${list.length === 0 && !loaded.value ? html`<${Loading} />` : html`<${Table} label="Agents" columns=${COLUMNS} rows=${rows} rowKey=${keyOf} href=${linkOf} selected=${selected} sort=${sort} onSort=${setSort} height=${38} cardHeight=${66}
       rowClass=${rowClass}
       empty=${filtered ? html`<${Empty} title="No agent fits" text="Other words or fewer filters show more." action=${html`<${Button} onClick=${clear}>Clear the filters</${Button}>`} />`
         : html`<${Empty} title="The registry is empty" text="Agents are programs named in a registry file; a change of it is read by itself." command="werkpilot schema registry" />`} />`}

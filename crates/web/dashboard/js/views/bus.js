@@ -53,7 +53,7 @@ function Shown({ bus }) {
       <${Tile} label="Messages out" value=${count(bus.outMsgs)} detail=${bytes(bus.outBytes)}/>
     </>
     ${last.x.length > 0 && html`<${Section} title="Requests a second" note="the last minute">
-      <div class="card"><${Chart} label="Requests a second over the last minute" height=${150} x=${last.x} from=${last.x[0] - 1} to=${last.x.at(-1) + 1} bars series=${[{ title: "requests", values: last.values, tone: "busy" }]}/></div></>`}
+      <div class="card"><${Chart} label="Requests a second over the last minute" height=${150} unit=${(value) => (Number.isInteger(value) ? count(value) : "")} x=${last.x} from=${last.x[0] - 1} to=${last.x.at(-1) + 1} bars series=${[{ title: "requests", values: last.values, tone: "busy" }]}/></div></>`}
     <${Section} title="Who answers" note=${plural(bus.responders?.length ?? 0, "responder")}>
       ${(bus.responders ?? []).length > 0 && html`<${Filters}><${Filter} value=${text} onInput=${setText} label="Filter responders"/></>`}
       <${Table} label="Responders" columns=${COLUMNS} rows=${rows} rowKey=${(row) => row.agent} href=${(row) => href("agents", row.agent)}

@@ -114,14 +114,17 @@ function Box({ node, x, y, focus, far, path, onPick }) {
     event.stopPropagation();
     onPick(node.name);
   };
-  return html`<g class=${`box tone-${statusTone(node.status)}${focus ? " focus" : ""}${far ? " far" : ""}${path ? " critical" : ""}`} transform=${`translate(${x} ${y})`} role="button" tabindex="0"
-    aria-label=${`${name}, ${words(node.status)}, layer ${node.layer}, needs ${node.needs.length}, needed by ${node.neededBy.length}`} onClick=${() => onPick(node.name)} onKeyDown=${press}>
-    <title>${`${name}: ${words(node.status)}`}</title>
-    <rect width=${BOX.width} height=${BOX.height} rx="6"/><rect class="edge" width="4" height=${BOX.height} rx="2"/>
-    <text class="name" x="14" y="17">${short}</text>
-    <text class="state" x="14" y="32"><tspan class="sign">${SIGNS[node.status] ?? "·"}</tspan> ${words(node.status)}</text>
-    ${path && html`<text class="step" x=${BOX.width - 10} y="17" text-anchor="end">${path}.</text>`}
-    <text class="kind" x=${BOX.width - 10} y="32" text-anchor="end">${node.kind}</text>
+  // The box is what is pressed; its words are beside it, so that its name is a sentence and not all of them run together.
+  return html`<g class=${`box tone-${statusTone(node.status)}${focus ? " focus" : ""}${far ? " far" : ""}${path ? " critical" : ""}`} transform=${`translate(${x} ${y})`}>
+    <rect class="body" width=${BOX.width} height=${BOX.height} rx="6" role="button" tabindex="0" onClick=${() => onPick(node.name)} onKeyDown=${press}
+      aria-label=${`${name}, ${words(node.status)}, layer ${node.layer}, needs ${node.needs.length}, needed by ${node.neededBy.length}`}><title>${`${name}: ${words(node.status)}`}</title></rect>
+    <g class="words" aria-hidden="true">
+      <rect class="edge" width="4" height=${BOX.height} rx="2"/>
+      <text class="name" x="14" y="17">${short}</text>
+      <text class="state" x="14" y="32"><tspan class="sign">${SIGNS[node.status] ?? "·"}</tspan> ${words(node.status)}</text>
+      ${path && html`<text class="step" x=${BOX.width - 10} y="17" text-anchor="end">${path}.</text>`}
+      <text class="kind" x=${BOX.width - 10} y="32" text-anchor="end">${node.kind}</text>
+    </g>
   </g>`;
 }
 

@@ -68,7 +68,7 @@ function Item({ item }) {
     <div class="attention-text"><p class="attention-title">${link ? html`<a href=${link}><${Text} of=${item.title} max=${200} /></a>` : html`<${Text} of=${item.title} max=${200} />`}
         ${item.since ? html`<span class="quiet">${" "}<${Time} at=${item.since} /></span>` : null}</p>
       <p><${Text} of=${item.reason} max=${400} /></p>
-      ${others > 0 && item.affected ? html`<p class="quiet">Concerns ${item.affected.slice(0, 5).map((name, at) => html`${at > 0 ? ", " : ""}<a class="link" href=${href("agents", name)}>${name}</a>`)}${others > 5 ? ` and ${others - 5} more` : ""}.</p>` : null}
+      ${others > 0 && item.affected ? html`<p class="quiet">Affects ${item.affected.slice(0, 5).map((name, at) => html`${at > 0 ? ", " : ""}<a class="link" href=${href("agents", name)}>${name}</a>`)}${others > 5 ? ` and ${others - 5} more` : ""}.</p>` : null}
       ${item.hint ? html`<p class="attention-hint"><${Icon} of="right" size=${14} /><span><${Hint} of=${item.hint} /></span></p>` : null}</div>
     ${link ? html`<${Link} kind="small" href=${link}>${item.agent ? "Open" : "Show"}</${Link}>` : null}
   </li>`;

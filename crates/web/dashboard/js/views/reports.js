@@ -46,8 +46,9 @@ function Kept({ id }) {
     ? html`<${Empty} title="No report yet" text="The optimizer looks back every night, by [optimizer] schedule. It can be asked at once." command="werkpilot optimize"/>`
     : html`<div class="reports">
       <nav class="card" aria-label="Reports"><ul>${all.map((one) => html`<li key=${one.id}><a href=${href("reports", one.id)} aria-current=${String(one.id) === String(id ?? all[0].id) ? "page" : null}>
-        <span>${dateTime(one.at).slice(0, 16)}</span><span class="quiet">${one.by === "schedule" ? "" : oneLine(one.by, 40)}</span>
-        <span class="num">${one.proposals > 0 ? plural(one.proposals, "proposal") : html`<span class="quiet">nothing</span>`}${one.applied > 0 ? `, ${one.applied} applied` : ""}</span></a></li>`)}</ul></nav>
+        <span>${dateTime(one.at).slice(0, 16)}</span>
+        <span class="num">${one.proposals > 0 ? plural(one.proposals, "proposal") : html`<span class="quiet">no proposals</span>`}${one.applied > 0 ? `, ${one.applied} applied` : ""}</span>
+        ${one.by !== "schedule" && html`<span class="quiet">by ${oneLine(one.by, 40)}</span>`}</a></li>`)}</ul></nav>
       <div>${may("viewer") ? html`<${One} key=${id ?? all[0].id} id=${id ?? all[0].id}/>` : html`<${Needs} role="viewer" what="what is in a report"/>`}</div>
     </div>`)}</>`;
 }

@@ -42,17 +42,27 @@ export function marks(times, from, span, least = 0.004) {
   return found;
 }
 
-/** How many are due in each of so many equal parts of the time, and whether a second of one has more than there are workers. */
-export function crowd(runs, from, span, parts, crowded) {
+/**
+ * How many are due in each of so many equal parts of the time, and whether a second of one has more than there are workers.
+ * Of agents in `goesOn` only the first times were told; they go on as regularly.
+ */
+export function crowd(rows, from, span, parts, crowded, goesOn = new Set()) {
   const seconds = new Set(crowded.map(({ at }) => at));
   const bars = Array.from({ length: parts }, (_, at) => ({ at: from + (at * span) / parts, due: 0, crowded: false }));
-  for (const run of runs) {
-    const time = Date.parse(run.at);
-    const bar = bars[Math.floor(((time - from) / span) * parts)];
-    if (!bar) continue;
-    bar.due += 1;
-    if (seconds.has(second(time))) bar.crowded = true;
+  const long = span / parts;
+  for (const { name, times } of rows) {
+    for (const time of times) {
+      const bar = bars[Math.floor(((time - from) / span) * parts)];
+      if (!bar) continue;
+      bar.due += 1;
+      if (seconds.has(second(time))) bar.crowded = true;
+    }
+    if (!goesOn.has(name) || times.length < 2) continue;
+    const last = times.at(-1);
+    const step = (last - times[0]) / (times.length - 1);
+    for (const bar of bars) bar.due += Math.max(0, bar.at + long - Math.max(bar.at, last)) / step;
   }
+  for (const bar of bars) bar.due = Math.round(bar.due);
   return bars;
 }
 

@@ -74,17 +74,18 @@ function Shown({ as, data, long, span, setSpan }) {
     ${end !== null && html`<p class="banner" role="note">Shown up to ${dateTime(end)}: so much is due before that. “What if” counts all of it.</p>`}
     ${as === "list"
       ? html`<${Runs} runs=${data.runs} text=${text}/>`
-      : html`<${Lines} rows=${rows} all=${all.length} data=${data} length=${length} crowded=${crowded}/>`}
-    ${as !== "list" && html`<${Collisions} of=${crowded} workers=${workers} length=${length}/>`}
+      : html`<${Lines} rows=${rows} whole=${all} data=${data} length=${length} crowded=${crowded}/>`}
+    ${as !== "list" && html`<${Collisions} of=${crowded} workers=${workers} length=${length} again=${data.leftOut ?? []}/>`}
   </div>`;
 }
 
 const runNow = (agent) => act(() => post(`/agents/${encodeURIComponent(agent)}/trigger`, {}, { idempotent: true }), `${agent} is queued`, `${agent} was not run`);
 
-function Lines({ rows, all, data, length, crowded }) {
+function Lines({ rows, whole, data, length, crowded }) {
+  const all = whole.length;
   const { from } = data;
   const open = new Set(data.leftOut ?? []);
-  const bars = useMemo(() => crowd(data.runs, from, length, BARS, crowded), [data, length, crowded]);
+  const bars = useMemo(() => crowd(whole, from, length, BARS, crowded, open), [whole, length, crowded]);
   const most = Math.max(1, ...bars.map((bar) => bar.due));
   const ticks = hours(from, length);
   const at = (time) => `${((time - from) / length) * 100}%`;
@@ -95,7 +96,7 @@ function Lines({ rows, all, data, length, crowded }) {
     { id: "schedule", title: "Schedule", width: "minmax(96px, 140px)", hide: 1000, value: (row) => row.schedule ?? row.trigger,
       cell: (row) => html`<span class="mono cut">${oneLine(row.schedule ?? row.trigger)}</span>` },
     { id: "next", title: "Next", width: "84px", align: "end", value: (row) => row.times[0],
-      cell: (row) => html`<span title=${dateTime(row.times[0])}>${relative(row.times[0], now.value)}</span>` },
+      cell: (row) => { const next = row.times.find((time) => time >= now.value) ?? row.times.at(-1); return html`<span title=${dateTime(next)}>${relative(next, now.value)}</span>`; } },
     { id: "line", title: "When", card: false, head: html`<span class="hidden-text">When, over ${duration(length)}</span><${Axis} ticks=${ticks} at=${at} length=${length}/>`, width: "minmax(240px, 1fr)",
       cell: (row) => html`<${Line} row=${row} from=${from} length=${length} goesOn=${open.has(row.name)}/>` },
     { id: "actions", title: "Actions", hiddenTitle: true, width: "92px", align: "end",
@@ -154,10 +155,11 @@ function Runs({ runs, text }) {
     empty=${html`<${Empty} title="No run fits the filter"/>`}/>`;
 }
 
-function Collisions({ of, workers, length }) {
+function Collisions({ of, workers, length, again }) {
   if (!Number.isFinite(workers)) return null;
+  const note = again.length > 0 && html`<p class="quiet">Of ${again.length === 1 ? oneLine(again[0]) : plural(again.length, "agent")}, due again and again, the first ${count(OF_EACH)} runs are looked at; “What if” looks at all.</p>`;
   if (of.length === 0) {
-    return html`<${Section} title="Collisions"><p class="quiet">In no second of the next ${duration(length)} is more due than the ${plural(workers, "worker")} can begin.</p></>`;
+    return html`<${Section} title="Collisions"><p class="quiet">In no second of the next ${duration(length)} is more due than the ${plural(workers, "worker")} can begin.</p>${note}</>`;
   }
   return html`<${Section} title="Collisions" note=${`${plural(of.length, "second")} with more due than ${plural(workers, "worker")}`}
       actions=${html`<span class="quiet">a <code>jitter</code> spreads them</span>`}>
@@ -166,6 +168,7 @@ function Collisions({ of, workers, length }) {
       <span class="cut" title=${one.agents.join(", ")}>${one.agents.slice(0, 6).map((name, at) => html`${at > 0 ? ", " : ""}<a href=${href("agents", name)}>${oneLine(name)}</a>`)}${
         one.agents.length > 6 ? ` and ${one.agents.length - 6} more` : ""}</span>
     </li>`)}</ul>
+    ${note}
     ${of.length > SHOWN_COLLISIONS && html`<p class="quiet">The ${SHOWN_COLLISIONS} fullest of ${count(of.length)}.</p>`}
   </>`;
 }
