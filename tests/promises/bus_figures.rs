@@ -82,14 +82,14 @@ fn the_api_the_metrics_and_the_status_tell_of_the_bus() {
 fn micro_services_are_listed_with_their_figures_to_the_operator_alone() {
     let fleet = start("");
     let none = fleet.request("GET", "/api/v1/bus/services", None).expect(200).json();
-    assert_eq!(none, json!({ "services": [] }));
+    assert_eq!(none, json!({ "services": [], "next": null }));
     let _sales = micro_service(&fleet);
     let told = fleet.request("GET", "/api/v1/bus/services", None).expect(200).json();
     let endpoint = json!({ "name": "total", "subject": "rpc.sales.total", "queue_group": "q", "metadata": {},
                            "num_requests": 4 });
     let service = json!({ "agent": "sales", "name": "sales", "id": "S1", "version": "1.2.3", "metadata": {},
                           "description": "sums up", "started": "2026-11-21T08:00:00Z", "endpoints": [endpoint] });
-    assert_eq!(told, json!({ "services": [service] }));
+    assert_eq!(told, json!({ "services": [service], "next": null }));
     fleet.tcp("GET", "/api/v1/bus/services", &[]).expect(401);
 }
 

@@ -98,7 +98,7 @@ fn a_warning_a_shed_agent_and_its_return() {
 #[test]
 fn who_used_what_is_kept_and_shown_to_who_may_see_it() {
     let fleet = night(SHORT);
-    assert_eq!(fleet.get("/api/v1/memory/profiles"), json!({ "profiles": [] }));
+    assert_eq!(fleet.get("/api/v1/memory/profiles"), json!({ "profiles": [], "next": null }));
     fleet.touch("import.1");
     fleet.touch("import.2");
     let critical = wait_for("memory.critical", PATIENCE, || fleet.events("memory.critical").pop());

@@ -360,7 +360,7 @@ fn without_targets_the_command_says_how_to_begin() {
     assert!(fleet.cli(&["notify"]).expect(0).out.contains("[[notify]]"));
     let test = fleet.cli(&["notify", "--test"]).expect(66);
     assert!(test.err.contains("[[notify]]"), "{}", test.err);
-    assert_eq!(fleet.get("/api/v1/notifications"), json!({ "targets": [] }));
+    assert_eq!(fleet.get("/api/v1/notifications"), json!({ "targets": [], "next": null }));
     assert_eq!(fleet.tcp("GET", "/api/v1/notifications", &[]).status, 401);
 }
 

@@ -72,7 +72,8 @@ fn the_api_does_what_its_document_says() {
     let bearer = format!("Bearer {}", token.trim());
     let headers = [("Authorization", bearer.as_str())];
     assert_eq!(fleet.tcp("GET", "/api/v1/config", &headers).status, 200);
-    let panics = fleet.log_text().lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect::<Vec<_>>();
+    let panics =
+        fleet.log_text().lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect::<Vec<_>>();
     assert!(panics.is_empty(), "{panics:#?}");
 }
 

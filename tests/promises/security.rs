@@ -128,9 +128,9 @@ fn the_start_shows_a_login_link_on_a_terminal() {
     fleet.terminate();
     let up = fleet.cli_command(&["up", "--set", "dashboard.listen=127.0.0.1:0", "--set", "bus.listen=127.0.0.1:0"]);
     let words = std::iter::once(up.get_program()).chain(up.get_args()).map(|word| word.to_str().unwrap());
-    let line = words.map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+    let typed = words.map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
     let mut script = Command::new("script");
-    script.args(["-qfec", &line, "/dev/null"]).current_dir(up.get_current_dir().unwrap());
+    script.args(["-qfec", &typed, "/dev/null"]).current_dir(up.get_current_dir().unwrap());
     script.envs(up.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let seen = fs::File::create(fleet.dir().join("terminal")).unwrap();
     let mut terminal = script.stdin(Stdio::null()).stdout(seen).stderr(Stdio::null()).spawn().unwrap();

@@ -177,7 +177,7 @@ fn a_hundred_facts_a_second_reach_everybody_in_order_and_soon() {
     println!(
         "{} clients, {} facts a second: from fact to client p50 {} ms, p99 {} ms, most {} ms (whole milliseconds)",
         CLIENTS,
-        all[0].len() as i64 * 1_000 / span.max(1),
+        all[0].len() * 1_000 / usize::try_from(span.max(1)).expect("a span"),
         part(50),
         part(99),
         part(100)

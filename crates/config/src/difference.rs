@@ -114,7 +114,13 @@ pub fn settings_difference(old: &Settings, new: &Settings) -> Vec<SettingChange>
     let mut changes: Vec<SettingChange> = SETTINGS.iter().filter_map(change).collect();
     if old.notify != new.notify {
         let shown = |settings: &Settings| serde_json::to_value(&settings.notify).unwrap_or_default();
-        changes.push(SettingChange { key: "notify", old: shown(old), new: shown(new), effect: Effect::AtOnce, doc: NOTIFY });
+        changes.push(SettingChange {
+            key: "notify",
+            old: shown(old),
+            new: shown(new),
+            effect: Effect::AtOnce,
+            doc: NOTIFY,
+        });
     }
     changes
 }

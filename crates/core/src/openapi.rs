@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::event::TopicPattern;
@@ -42,11 +42,7 @@ fn known(description: &str, format: KnownFormat) -> Object {
 
 written!(Timestamp, "Timestamp", known("A time on the wall clock, RFC 3339.", KnownFormat::DateTime));
 
-written!(
-    AgentName,
-    "AgentName",
-    text("The name of an agent.").pattern(Some("^[a-z0-9][a-z0-9_-]{0,62}$")).build()
-);
+written!(AgentName, "AgentName", text("The name of an agent.").pattern(Some("^[a-z0-9][a-z0-9_-]{0,62}$")).build());
 
 written!(
     RunId,
@@ -56,7 +52,11 @@ written!(
 
 written!(Signal, "Signal", text("A signal: its name, such as SIGTERM, or its number.").build());
 
-written!(TopicPattern, "TopicPattern", text("A topic of events, or a pattern: agent.failed, agent.*, memory.>").build());
+written!(
+    TopicPattern,
+    "TopicPattern",
+    text("A topic of events, or a pattern: agent.failed, agent.*, memory.>").build()
+);
 
 written!(WebhookUrl, "WebhookUrl", text("Scheme, host and port of a webhook; what follows is never shown.").build());
 

@@ -141,7 +141,9 @@ pub enum ControlError {
     #[error("too many callers wait for executions; ask for its history instead")]
     TooManyWaiters,
     /// So many look on that there is no room for one more.
-    #[error("{LISTENERS} event streams are open already, as many as there may be; close one, or ask for pages of events")]
+    #[error(
+        "{LISTENERS} event streams are open already, as many as there may be; close one, or ask for pages of events"
+    )]
     TooManyStreams,
     /// The log could not be read.
     #[error("failed to read the log of {agent}")]

@@ -30,9 +30,7 @@ pub use agents::{
     AgentDetail, AgentView, HealthCheck, InstanceDetail, LastRun, agent_detail, agents, priority_from, short_reason,
 };
 pub use bus::{BusDetail, BusView, RequestCounts, RequestTimes, ResponderView, join_services, request_times};
-pub use dashboard::{
-    BootLayer, BootView, BreakerTile, Dashboard, DeadLetterTile, MemoryTile, QueueTile, dashboard,
-};
+pub use dashboard::{BootLayer, BootView, BreakerTile, Dashboard, DeadLetterTile, MemoryTile, QueueTile, dashboard};
 pub use graph::{AffectedView, GraphEdge, GraphNode, GraphView, ImpactView, graph_view, impact_view};
 pub use health::{
     AgentHealth, HealthView, LastProbeView, LoopView, Outlook, OverallView, ProbeView, ScheduleView, VerdictView,
@@ -42,8 +40,8 @@ pub use memory::{
     AgentUse, MemoryFigures, MemoryHistory, MemoryState, ShedAgent, Thresholds, memory_history, memory_state,
 };
 pub use scrape::{
-    AgentFigures, BootFigures, BreakerFigures, DeskFigures, HttpFigures, OptimizerFigures, ProbeFigures, ProbingFigures,
-    Scrape,
+    AgentFigures, BootFigures, BreakerFigures, DeskFigures, HttpFigures, OptimizerFigures, ProbeFigures,
+    ProbingFigures, Scrape,
 };
 pub use system::{MemoryView, Overview, StoreView, SystemView, overview};
 
@@ -188,8 +186,7 @@ pub fn next_runs(house: &House, span: Duration, limit: usize, each: usize) -> Ne
     let now = house.now();
     let directory = house.directory.borrow();
     let name = |agent| directory.get(agent).map(|slot| slot.name.clone());
-    let (upcoming, left_out) =
-        house.timetable.borrow().upcoming_of_each(now.wall, now.wall + span, now, limit, each);
+    let (upcoming, left_out) = house.timetable.borrow().upcoming_of_each(now.wall, now.wall + span, now, limit, each);
     let runs = upcoming.into_iter().filter_map(|next| {
         Some(NextRun {
             agent: name(next.agent)?,

@@ -25,7 +25,7 @@ pub(crate) fn of(bytes: &[u8]) -> EntityTag {
 }
 
 /// 200 with the value and its tag; 304 without it for those who have it already.
-pub(crate) fn json(request: &HttpRequest, tag: &EntityTag, value: &impl Serialize) -> Result<HttpResponse, Problem> {
+pub(crate) fn json(request: &HttpRequest, tag: &EntityTag, value: &impl Serialize) -> HttpResponse {
     let known = IfNoneMatch::parse(request).is_ok_and(|known| match known {
         IfNoneMatch::Any => true,
         IfNoneMatch::Items(tags) => tags.iter().any(|known| known.weak_eq(tag)),
@@ -33,7 +33,7 @@ pub(crate) fn json(request: &HttpRequest, tag: &EntityTag, value: &impl Serializ
     let mut answer = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     // Kept by the client, but asked for each time.
     answer.insert_header((ETAG, tag.to_string())).insert_header((CACHE_CONTROL, "no-cache"));
-    Ok(if known { answer.finish() } else { answer.json(value) })
+    if known { answer.finish() } else { answer.json(value) }
 }
 
 /// Refuses a change that was decided on by another state than there is. Without `If-Match` every state will do.
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn who_has_it_already_is_told_so() {
         let bare = TestRequest::default().to_http_request();
-        let json = |request: &HttpRequest, value: [u8; 2]| super::json(request, &of(&value), &value).unwrap();
+        let json = |request: &HttpRequest, value: [u8; 2]| super::json(request, &of(&value), &value);
         let first = json(&bare, [1, 2]);
         assert_eq!(first.status(), StatusCode::OK);
         let again = TestRequest::default().insert_header((IF_NONE_MATCH, tag_of(&first))).to_http_request();

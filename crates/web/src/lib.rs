@@ -42,8 +42,8 @@ mod problem;
 pub mod routes;
 mod server;
 mod snapshot;
-mod tls;
 mod sse;
+mod tls;
 
 pub use bind::{BindError, Bound, Exposure, bind_bus};
 pub use control_socket::control_socket_path;

@@ -8,8 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, guard, web};
 use werkpilot_core::role::Role;
 
 use crate::api::{
-    agents, audit, bus, console, control, dead_letters, events, executions, figures, graph, history, logs, memory, notifications,
-    optimizer, overview, queue, schedule, session, simulate, stream, tokens, why,
+    agents, audit, bus, console, control, dead_letters, events, executions, figures, graph, history, logs, memory,
+    notifications, optimizer, overview, queue, schedule, session, simulate, stream, tokens, why,
 };
 use crate::gate::admit;
 use crate::problem::Problem;
@@ -207,7 +207,8 @@ pub static ROUTES: &[Route] = &[
 /// Registers the routes, each behind the middleware that lets in whom its row lets in.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     let mut paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
-    paths.sort_unstable();
+    // Fixed paths are compared, those with names in them matched: what is asked for most does not pay for the others.
+    paths.sort_unstable_by_key(|path| (path.contains('{'), *path));
     paths.dedup();
     for path in paths {
         let mut resource = web::resource(path);

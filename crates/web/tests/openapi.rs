@@ -31,7 +31,10 @@ fn the_document_is_up_to_date() {
         fs::write(&path, &made).unwrap();
     }
     let kept = fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == made, "docs/openapi.json is not what the code says: run `make openapi`, and look at the difference");
+    assert!(
+        kept == made,
+        "docs/openapi.json is not what the code says: run `make openapi`, and look at the difference"
+    );
 }
 
 #[test]
@@ -154,8 +157,10 @@ fn the_viewer_needs_no_inline_script_and_nobody_else() {
         let policy = page.header("content-security-policy");
         assert!(policy.contains("default-src 'none'; script-src 'self';"), "{policy}");
         let mut files = 0;
-        for part in page.text().split(['<', '>']).filter(|part| part.starts_with("script") || part.starts_with("link")) {
-            let file = part.split('"').find(|value| value.starts_with('/')).expect("nothing is inline or from elsewhere");
+        for part in page.text().split(['<', '>']).filter(|part| part.starts_with("script") || part.starts_with("link"))
+        {
+            let file =
+                part.split('"').find(|value| value.starts_with('/')).expect("nothing is inline or from elsewhere");
             let answer = site.tcp_head(&Request::new("GET", file)).await;
             assert_eq!(answer.status, 200, "{file}");
             files += 1;

@@ -51,19 +51,17 @@ const CSRF: Verdict = Verdict::Refused(403, "urn:werkpilot:csrf");
 
 /// The rule, said once more and otherwise than in the program.
 fn verdict(route: &Route, who: Who) -> Verdict {
-    use Who::{Admin, AdminByProxy, Anonymous, AnonymousByProxy, Operator, Session, SessionWithoutCsrf, Viewer};
-    let let_in_if = |good: bool| if good { Verdict::LetIn } else { ROLE };
+    use Access::{Admin, Local, Operator, Overview, Public, Viewer};
+    let logs_in = route.access == Public && route.method == Method::Post;
     match (who, route.access) {
-        (Who::ControlSocket, _) => Verdict::LetIn,
         (Who::Revoked | Who::Unknown, _) => Verdict::Refused(401, "urn:werkpilot:login"),
-        (_, Access::Local) => LOCAL,
-        (SessionWithoutCsrf, Access::Public) if route.method == Method::Post => Verdict::LetIn,
-        (SessionWithoutCsrf, _) if route.method != Method::Get => CSRF,
-        (_, Access::Public) | (Anonymous, Access::Overview) => Verdict::LetIn,
-        (Anonymous | AnonymousByProxy, _) => LOGIN,
-        (Viewer, access) => let_in_if(matches!(access, Access::Overview | Access::Viewer)),
-        (Operator, access) => let_in_if(access != Access::Admin),
-        (Admin | AdminByProxy | Session | SessionWithoutCsrf, _) => Verdict::LetIn,
+        (who, Local) if who != Who::ControlSocket => LOCAL,
+        (Who::SessionWithoutCsrf, _) if route.method != Method::Get && !logs_in => CSRF,
+        (Who::AnonymousByProxy, Overview) | (Who::Anonymous | Who::AnonymousByProxy, Viewer | Operator | Admin) => {
+            LOGIN
+        }
+        (Who::Viewer, Operator | Admin) | (Who::Operator, Admin) => ROLE,
+        _ => Verdict::LetIn,
     }
 }
 

@@ -89,15 +89,10 @@ pub(crate) fn into_runtime(loaded: werkpilot_config::Loaded, in_effect: &ConfigI
     let provenance = FilesRead {
         sources: loaded.sources,
         origins: loaded.origins,
-        not_effective: not_effective.map(|notice| notice.place()).collect(),
+        not_effective: not_effective.map(werkpilot_config::Notice::place).collect(),
         in_effect: in_effect.clone(),
     };
-    Loaded {
-        registry: loaded.registry,
-        settings: loaded.settings,
-        notices,
-        provenance: Some(Arc::new(provenance)),
-    }
+    Loaded { registry: loaded.registry, settings: loaded.settings, notices, provenance: Some(Arc::new(provenance)) }
 }
 
 fn into_fault(faults: &Faults) -> LoadFault {

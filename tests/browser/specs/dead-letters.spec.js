@@ -161,12 +161,17 @@ test("what was done by somebody else meanwhile is told with what to do", async (
   await expect(page.getByText(`there is no dead letter ${id}`).first()).toBeVisible();
 });
 
-test("nasty output is text", async ({ page, fleet, as, open }) => {
-  await fleet.post("/agents/nasty/trigger").catch(() => {});
-  await as("viewer");
-  await open("dead-letters", "Dead letters");
-  expect(await page.title()).toContain("Dead letters");
-  await expect(page.locator("main script, main img")).toHaveCount(0);
+test("a nasty payload is text", async ({ page, fleet, as, open }) => {
+  const [id] = await make(fleet, ["<img src=x onerror=alert(1)> \u001b[31mred \u202eevil <script>document.title='owned'</script>"]);
+  await as("operator");
+  await open(`dead-letters/${id}`, "Dead letters");
+  const payload = page.getByRole("region", { name: `Payload of dead letter ${id}` });
+  await expect(payload).toContainText("<img src=x onerror=alert(1)> ␛[31mred ‹U+202E›evil <script>");
+  await page.getByRole("button", { name: "Edit and replay…" }).click();
+  await expect(page.getByRole("dialog").getByLabel("Payload")).toHaveValue(/<img src=x/);
+  await page.keyboard.press("Escape");
+  expect(await page.title()).toContain("Dead letter");
+  await expect(page.locator("main script, main img, dialog img")).toHaveCount(0);
 });
 
 test("without a login there are no dead letters", async ({ page, open }) => {

@@ -133,3 +133,27 @@ test("every asset is ours, typed, and cannot be left by a path", async ({ page, 
   const again = await page.request.get(`${fleet.url}/assets/js/main.js`, { headers: { "if-none-match": script.headers().etag } });
   expect(again.status()).toBe(304);
 });
+
+test("a fact reaches the open page while it is fresh", async ({ page, as, open, fleet }) => {
+  await as("viewer");
+  await open("overview", "Overview");
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  const collected = page.evaluate(async () => {
+    const live = await import(new URL("lib/live.js", document.querySelector("script[type=module]").src).href);
+    const delays = [];
+    await new Promise((resolve) => {
+      const undo = live.onFact(">", (fact) => {
+        if (fact) delays.push(Date.now() - Date.parse(fact.time));
+        if (delays.length >= 100) {
+          undo();
+          resolve();
+        }
+      });
+    });
+    return delays.sort((a, b) => a - b);
+  });
+  for (let turn = 0; turn < 5; turn += 1) await Promise.all(Array.from({ length: 8 }, () => fleet.post("/agents/echo/trigger", { payload: "x" })));
+  const delays = await collected;
+  console.log(`a fact is in the page after ${delays[50]} ms (median), ${delays[95]} ms (p95)`);
+  expect(delays[50]).toBeLessThan(500);
+});

@@ -23,6 +23,7 @@ test("only what changed is shown", () => {
   ]);
   assert.equal(summary({ before, after }), "triggers.paused: false → true and 1 more");
   assert.equal(summary({ before: null, after: { name: "x" } }), "name: none → x");
+  assert.equal(summary({ before: null, after: { createdAt: "t", id: "a", role: "viewer" } }), "role: none → viewer and 2 more");
   assert.equal(summary({ before: null, after: null }), "");
 });
 

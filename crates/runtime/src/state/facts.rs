@@ -179,7 +179,8 @@ pub(super) struct Remembered {
 
 /// What is still to be read from the disk, if what is remembered is not all: the facts before.
 pub(super) fn missing(filter: &EventFilter, memory: &Remembered) -> Option<EventFilter> {
-    let remembered_all = filter.after.saturating_add(1) >= memory.from || (filter.newest_first && memory.rows.len() >= filter.limit);
+    let remembered_all =
+        filter.after.saturating_add(1) >= memory.from || (filter.newest_first && memory.rows.len() >= filter.limit);
     if remembered_all {
         return None;
     }

@@ -30,7 +30,9 @@ pub struct HistoryQuery {
     /// Of this agent.
     pub agent: Option<AgentName>,
     /// With one of these ends, with commas between: `failed,timed_out`.
-    #[param(pattern = "^(succeeded|failed|timed_out|skipped|refused|cancelled|interrupted|lost)(,(succeeded|failed|timed_out|skipped|refused|cancelled|interrupted|lost))*$")]
+    #[param(
+        pattern = "^(succeeded|failed|timed_out|skipped|refused|cancelled|interrupted|lost)(,(succeeded|failed|timed_out|skipped|refused|cancelled|interrupted|lost))*$"
+    )]
     pub state: Option<String>,
     /// Ended then or later.
     pub since: Option<Timestamp>,

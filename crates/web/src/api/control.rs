@@ -45,7 +45,7 @@ struct Setting {
 pub(crate) async fn config(shared: Data<Shared>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let settings = (shared.config_report)();
     let tag = tag(&settings, shared.handle.config_version().await?);
-    etag::json(&request, &tag, &settings)
+    Ok(etag::json(&request, &tag, &settings))
 }
 
 /// Pauses all triggers but explicit ones.

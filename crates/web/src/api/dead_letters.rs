@@ -12,8 +12,8 @@ use werkpilot_core::dead_letters::{DeadLetter, LetterFilter, LetterState, Pace};
 use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::time::Timestamp;
 use werkpilot_runtime::observe::dead_letters::ReplaySetView;
-use werkpilot_runtime::{Handle, MadeBefore};
 use werkpilot_runtime::view::{DeadLetterList, DeadLetterPage};
+use werkpilot_runtime::{Handle, MadeBefore};
 
 use super::executions::{MAX_BODY, payload_of};
 use super::{by, given, message, paging};
@@ -379,7 +379,8 @@ async fn replay_set(
     meant: LetterFilter,
     attempt: Attempt,
 ) -> Result<HttpResponse, Problem> {
-    let told = |after: Value| note(request, "dead letters", Value::Null, json!({ "filter": many.filter, "replay": after }));
+    let told =
+        |after: Value| note(request, "dead letters", Value::Null, json!({ "filter": many.filter, "replay": after }));
     if let Some(agent) = given(many.when_healthy.as_ref()) {
         let handled = shared.handle.replay_when_healthy(meant, Some(agent)).await?;
         let (waiting, passed_over) = (handled.done, handled.passed_over);
@@ -388,9 +389,8 @@ async fn replay_set(
         return Ok(HttpResponse::Ok().json(LettersWaiting { when_healthy, waiting, passed_over }));
     }
     let rate = many.rate.unwrap_or(Pace::DEFAULT_PER_SECOND);
-    let stop_after = u32::try_from(many.stop_after.unwrap_or(STOP_AFTER)).map_err(|_| {
-        Problem::bad_request(format!("stopAfter may be up to {}", u32::MAX))
-    })?;
+    let stop_after = u32::try_from(many.stop_after.unwrap_or(STOP_AFTER))
+        .map_err(|_| Problem::bad_request(format!("stopAfter may be up to {}", u32::MAX)))?;
     let pace = Pace::per_second(rate, Some(stop_after)).ok_or_else(|| {
         let most = Pace::MOST_PER_SECOND;
         Problem::bad_request(format!("{rate} is no rate; it is a number of replays a second, up to {most}"))

@@ -59,11 +59,7 @@ pub(crate) async fn show(shared: Data<Shared>, run: Path<RunId>) -> Result<HttpR
         Missing
     )
 )]
-pub(crate) async fn output(
-    shared: Data<Shared>,
-    run: Path<RunId>,
-    part: Query<Part>,
-) -> Result<HttpResponse, Problem> {
+pub(crate) async fn output(shared: Data<Shared>, run: Path<RunId>, part: Query<Part>) -> Result<HttpResponse, Problem> {
     let count = logs::count(part.lines)?;
     let (execution, lines) = shared.handle.log_of_run(*run, count).await?;
     let mut answer = HttpResponse::Ok();

@@ -101,7 +101,8 @@ pub(crate) async fn run(shared: Data<Shared>, request: HttpRequest, payload: Pay
     if run.dry_run {
         audit::nothing(&request);
     } else {
-        let after = json!({ "report": report.id, "proposals": report.findings.proposals.len(), "applied": report.applied });
+        let after =
+            json!({ "report": report.id, "proposals": report.findings.proposals.len(), "applied": report.applied });
         audit::note(&request, "priorities", Value::Null, after);
     }
     Ok(HttpResponse::Ok().json(report))

@@ -98,7 +98,7 @@ fn names<T, E: std::fmt::Display>(
     Ok(names)
 }
 
-/// An event of the stream, as EventSource has it.
+/// An event of the stream, as `EventSource` has it.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it is the schema of what `write` writes")]
 struct StreamedEvent {

@@ -61,6 +61,7 @@ fn key(peer: Option<IpAddr>) -> IpAddr {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is what `count` takes")]
     fn v4(number: u32) -> Option<IpAddr> {
         Some(Ipv4Addr::from_bits(0x0a00_0000 + number).into())
     }

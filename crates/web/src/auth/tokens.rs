@@ -53,7 +53,9 @@ impl Tokens {
     /// What was kept.
     pub fn new(rows: Vec<TokenRow>) -> Self {
         let mut tokens = Self::default();
-        rows.into_iter().for_each(|row| tokens.add(row));
+        for row in rows {
+            tokens.add(row);
+        }
         tokens
     }
 

@@ -14,7 +14,9 @@ type Common = (&'static str, &'static str, fn(&Route, &Value) -> bool);
 const COMMON: [Common; 11] = [
     ("400", "Something of the request can't be read; the detail says what.", |_, _| true),
     ("401", "A token or a session is needed, or the one that came is not known or revoked.", |_, _| true),
-    ("403", "The role is too small, or the request comes from a page or over a way that may not ask this.", |_, _| true),
+    ("403", "The role is too small, or the request comes from a page or over a way that may not ask this.", |_, _| {
+        true
+    }),
     ("408", "The body did not come in time.", |_, operation| operation.get("requestBody").is_some()),
     ("413", "The body is too large.", |_, operation| operation.get("requestBody").is_some()),
     ("421", "The Host header names no address of this server.", |_, _| true),

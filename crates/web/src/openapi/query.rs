@@ -39,7 +39,8 @@ pub(crate) fn check_query(request: &HttpRequest) -> Result<(), Problem> {
 }
 
 fn unknown(name: &str, known: &[String]) -> Problem {
-    let there_are = if known.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", known.join(", ")) };
+    let there_are =
+        if known.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", known.join(", ")) };
     Problem::bad_request(format!("there is no query parameter {name:?} here; {there_are}")).with("parameter", name)
 }
 

@@ -80,7 +80,7 @@ pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Failure> {
     match command {
         Command::List { filter, limit, before } => {
             let mut query = filter.parts();
-            query.push(("limit", limit.clamp(1, MOST).to_string()));
+            query.push(("limit", (*limit).clamp(1, MOST).to_string()));
             query.extend(before.map(|before| ("before", before.to_string())));
             let answer = letters(&query, context)?;
             let list: List = parse(answer.clone())?;

@@ -16,6 +16,9 @@ use crate::failure::{Code, Failure};
 use crate::find;
 use crate::output::{self, Output, printable};
 
+/// Lines that the API tells at once at most.
+const MOST: usize = 10_000;
+
 /// Show what an agent, or one of its executions, wrote to stdout and stderr.
 ///
 /// A line is its time, `O` for stdout or `E` for stderr, and the text. With --json it is an object per line.
@@ -58,7 +61,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
         Ok(run) => (one(run, context)?.agent.to_string(), Some(run.to_string())),
         Err(_) => (args.name.clone(), args.run.clone()),
     };
-    let mut query = vec![("lines", args.lines.to_string())];
+    let mut query = vec![("lines", args.lines.min(MOST).to_string())];
     query.extend(run.map(|run| ("run", run)));
     if args.follow {
         query.push(("follow", "true".to_owned()));
@@ -86,7 +89,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
 
 /// What an execution wrote, also where no orchestrator runs.
 fn of_run(run: RunId, args: &Args, context: &Context) -> Result<ExitCode, Failure> {
-    let query = [("lines", args.lines.to_string())];
+    let query = [("lines", args.lines.min(MOST).to_string())];
     let online = async |client: &crate::client::Client| {
         client.get_text(&["api", "v1", "executions", &run.to_string(), "logs"], &query).await
     };

@@ -16,7 +16,13 @@ const HEALTH_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 impl DeadLetters {
     /// A set of letters that is replayed from now on; or, of one that was wished for already, how far it is.
     pub(super) fn add_set(&self, ids: Vec<u64>, wish: Wish) -> ReplaySetView {
-        let known = self.house.dead_letters.borrow().sets().find(|set| wish.key.is_some() && set.wish.key == wish.key).map(ReplaySet::view);
+        let known = self
+            .house
+            .dead_letters
+            .borrow()
+            .sets()
+            .find(|set| wish.key.is_some() && set.wish.key == wish.key)
+            .map(ReplaySet::view);
         if let Some(known) = known {
             return known;
         }

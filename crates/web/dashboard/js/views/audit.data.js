@@ -70,7 +70,8 @@ function flat(value, path = "", found = new Map()) {
 export function summary(entry) {
   const rows = changes(entry.before, entry.after);
   if (rows.length === 0) return "";
-  const [first] = rows;
+  // Who reads a list wants to know what, not when or under which number.
+  const first = rows.find(({ key }) => !/(^|\.)(id|expires|\w+At)$/.test(key)) ?? rows[0];
   const text = `${first.key}: ${first.before ?? "none"} → ${first.after ?? "none"}`;
   return rows.length === 1 ? text : `${text} and ${rows.length - 1} more`;
 }

@@ -56,19 +56,21 @@ function Attention({ items, total, agents }) {
 function summary(items, total) {
   const counts = Object.entries(SEVERITIES).map(([severity, [, word]]) => [items.filter((item) => item.severity === severity).length, word.toLowerCase()]);
   if (total > items.length) return `${count(total)} in all`;
-  return counts.filter(([number]) => number > 0).map(([number, word]) => `${number} ${word}`).join(", ");
+  return counts.filter(([number]) => number > 0).map(([number, word]) => (word === "critical" ? `${number} critical` : plural(number, word))).join(", ");
 }
 
 function Item({ item }) {
   const [tone, word] = SEVERITIES[item.severity] ?? SEVERITIES.notice;
-  const others = item.affectedTotal ?? item.affected?.length ?? 0;
+  // Whom title and reason name already is not named again.
+  const named = (item.affected ?? []).filter((name) => name !== item.agent && !item.reason.includes(name));
+  const others = named.length === 0 ? 0 : Math.max(named.length, item.affectedTotal ?? 0);
   const link = item.link?.startsWith("#/") ? item.link : null;
   return html`<li class=${`attention-item tone-edge-${tone}`}>
     <span class=${`severity tone-${tone}`}>${word}</span>
     <div class="attention-text"><p class="attention-title">${link ? html`<a href=${link}><${Text} of=${item.title} max=${200} /></a>` : html`<${Text} of=${item.title} max=${200} />`}
         ${item.since ? html`<span class="quiet">${" "}<${Time} at=${item.since} /></span>` : null}</p>
       <p><${Text} of=${item.reason} max=${400} /></p>
-      ${others > 0 && item.affected ? html`<p class="quiet">Affects ${item.affected.slice(0, 5).map((name, at) => html`${at > 0 ? ", " : ""}<a class="link" href=${href("agents", name)}>${name}</a>`)}${others > 5 ? ` and ${others - 5} more` : ""}.</p>` : null}
+      ${others > 0 ? html`<p class="quiet">Affects ${named.slice(0, 5).map((name, at) => html`${at > 0 ? ", " : ""}<a class="link" href=${href("agents", name)}>${name}</a>`)}${others > 5 ? ` and ${others - 5} more` : ""}.</p>` : null}
       ${item.hint ? html`<p class="attention-hint"><${Icon} of="right" size=${14} /><span><${Hint} of=${item.hint} /></span></p>` : null}</div>
     ${link ? html`<${Link} kind="small" href=${link}>${item.agent ? "Open" : "Show"}</${Link}>` : null}
   </li>`;

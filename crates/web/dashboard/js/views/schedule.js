@@ -87,7 +87,8 @@ function Lines({ rows, whole, data, length, crowded }) {
   const open = new Set(data.leftOut ?? []);
   const bars = useMemo(() => crowd(whole, from, length, BARS, crowded, open), [whole, length, crowded]);
   const most = Math.max(1, ...bars.map((bar) => bar.due));
-  const ticks = hours(from, length);
+  // A label at the very end would be cut off.
+  const ticks = hours(from, length, 8).filter((time) => time < from + 0.95 * length);
   const at = (time) => `${((time - from) / length) * 100}%`;
   const columns = [
     { id: "name", title: "Agent", width: "minmax(150px, 220px)", card: "title", value: (row) => row.name, cell: (row) => oneLine(row.name) },

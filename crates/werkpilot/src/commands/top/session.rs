@@ -69,7 +69,9 @@ pub async fn run(client: Client, mut app: App, every: Duration) -> Result<(), Fa
             },
             news = until(&mut look) => {
                 look = None;
-                news.into_iter().for_each(|news| app.hear(news));
+                for one in news {
+                    app.hear(one);
+                }
             }
             news = until(&mut wanted) => {
                 wanted = None;
