@@ -423,7 +423,7 @@ fn a_secret_is_nowhere_but_where_it_was_put() {
         "/api/v1/reload",
         "/api/v1/audit?limit=1000",
         "/api/v1/tokens",
-        "/api/v1/agents/changes",
+        "/api/v1/agent-changes",
     ];
     for path in lists {
         clean(path, &fleet.request("GET", path, None).body);

@@ -137,7 +137,7 @@ pub static ROUTES: &[Route] = &[
     open(Get, "/api/v1/openapi.json", || web::to(openapi::show)),
     overview(Get, "/api/v1/overview", || web::to(overview::show)),
     overview(Get, "/api/v1/agents", || web::to(agents::list)),
-    overview(Get, "/api/v1/agents/changes", || web::to(agents::changes)),
+    overview(Get, "/api/v1/agent-changes", || web::to(agents::changes)),
     overview(Get, "/api/v1/agents/{name}", || web::to(agents::show)),
     overview(Get, "/api/v1/agents/{name}/health", || web::to(agents::health)),
     overview(Get, "/api/v1/queue", || web::to(queue::show)),

@@ -53,9 +53,9 @@ fn the_ready_list_is_the_one_that_is_made_for_a_filter() {
 #[test]
 fn changes_are_told_since_the_last_look() {
     Plan::of(vec![job("a", "true"), job("b", "true")]).run(|site| async move {
-        let all = site.get("/api/v1/agents/changes").await.json();
+        let all = site.get("/api/v1/agent-changes").await.json();
         assert_eq!((&all["full"], all["agents"].as_array().unwrap().len()), (&json!(true), 2));
-        let since = |version: &Value| format!("/api/v1/agents/changes?since={version}");
+        let since = |version: &Value| format!("/api/v1/agent-changes?since={version}");
         let none = site.get(&since(&all["version"])).await.json();
         assert_eq!(none, json!({ "version": all["version"], "full": false, "agents": [], "removed": [] }));
         assert_eq!(site.post("/api/v1/agents/b/disable", &Value::Null).await.status, 200);
@@ -69,7 +69,7 @@ fn changes_are_told_since_the_last_look() {
                 "{strange}"
             );
         }
-        site.get("/api/v1/agents/changes?since=yesterday").await.problem(400);
+        site.get("/api/v1/agent-changes?since=yesterday").await.problem(400);
     });
 }
 

@@ -118,7 +118,8 @@ impl Builder {
         let system = System::new();
         let _orchestrator = system.block_on(async {
             let signals = Signals::catch().map_err(|source| StartError::System { what: "catch signals", source })?;
-            let orchestrator = std::rc::Rc::new(prepared.start(&source, Options { watch, in_process, ..Options::default() }).await?);
+            let orchestrator =
+                std::rc::Rc::new(prepared.start(&source, Options { watch, in_process, ..Options::default() }).await?);
             signals.pass_on_to(orchestrator.handle().clone());
             actix::spawn(work(orchestrator.clone()));
             Ok::<_, StartError>(orchestrator)

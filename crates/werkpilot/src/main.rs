@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use commands::{
-    agents, audit, bus, check, config, control, dlq, down, events, generate, history, login, logs, notify, optimize, plan, publish,
-    queue, report, request, run, simulate, state, status, subscribe, token, top, up, why,
+    agents, audit, bus, check, config, control, dlq, down, events, generate, history, login, logs, notify, optimize,
+    plan, publish, queue, report, request, run, simulate, state, status, subscribe, token, top, up, why,
 };
 use failure::{Code, Failure};
 

@@ -38,7 +38,12 @@ fn the_command_line_goes_before_the_environment_before_the_file() {
 
 #[rstest]
 #[case("WERKPILOT_DASHBOARD_LISTEN", "127.0.0.1:9", "dashboard.listen", "\"127.0.0.1:9\"")]
-#[case("WERKPILOT_DASHBOARD_HOSTS", "Ops.example.org, [::1]:8443", "dashboard.hosts", "[\"ops.example.org\",\"[::1]:8443\"]")]
+#[case(
+    "WERKPILOT_DASHBOARD_HOSTS",
+    "Ops.example.org, [::1]:8443",
+    "dashboard.hosts",
+    "[\"ops.example.org\",\"[::1]:8443\"]"
+)]
 #[case("WERKPILOT_QUEUE_WORKERS", "auto", "queue.workers", "\"auto\"")]
 #[case("WERKPILOT_DEAD_LETTERS_CAPACITY", "5", "dead_letters.capacity", "5")]
 #[case("WERKPILOT_MEMORY_BUDGET", "1GiB", "memory.budget", "\"1GiB\"")]

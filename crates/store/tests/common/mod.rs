@@ -179,7 +179,7 @@ pub fn token(number: u64) -> TokenRow {
         hash: *Digest::of(&number.to_le_bytes()).as_bytes(),
         created_at: at(1),
         created_by: "ada".to_owned(),
-        last_used_at: (number % 2 == 0).then(|| at(2)),
+        last_used_at: number.is_multiple_of(2).then(|| at(2)),
         revoked_at: None,
     }
 }
@@ -190,7 +190,7 @@ pub fn key(number: u64) -> KeyRow {
         at: at(i64::try_from(number).unwrap()),
         request: Digest::of(&number.to_le_bytes()),
         run: run(number),
-        answer: (number % 2 == 0).then_some(answer),
+        answer: number.is_multiple_of(2).then_some(answer),
     };
     KeyRow { key: Key::new("ada", &number.to_string()).unwrap().digest(), remembered }
 }

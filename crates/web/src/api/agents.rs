@@ -126,7 +126,7 @@ struct AgentChanges {
 
 /// The agents that changed since the last answer.
 #[utoipa::path(
-    get, path = "/api/v1/agents/changes", operation_id = "listAgentChanges", tag = "agents", params(Since),
+    get, path = "/api/v1/agent-changes", operation_id = "listAgentChanges", tag = "agents", params(Since),
     responses((status = 200, description = "What changed.", body = AgentChanges))
 )]
 pub(crate) async fn changes(

@@ -177,7 +177,7 @@ async function once(what, load) {
 
 function loadAgents() {
   return once("agents", async () => {
-    const answer = await get("/agents/changes", { since: version });
+    const answer = await get("/agent-changes", { since: version });
     if (paused.peek() && version !== null) return;
     apply(answer);
   });
