@@ -223,7 +223,7 @@ fn the_replay_of_a_set_can_be_cancelled() {
     assert_eq!(outcome.trim(), "replay 1: 3 dead letters, 1 succeeded, 2 left; cancelled");
     assert_eq!(fleet.request("GET", "/api/v1/dead-letters/replay/1", None).json()["over"], true);
     assert_eq!(fleet.request("GET", "/api/v1/dead-letters/replay/9", None).status, 404);
-    assert_eq!(post(&fleet, "replay", &json!({})).0, 400, "an empty filter is a mistake");
+    assert_eq!(post(&fleet, "replay", &json!({})).0, 422, "an empty filter is a mistake");
 }
 
 #[test]
