@@ -4,21 +4,18 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Query};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use werkpilot_runtime::view::BusDetail;
 
-use super::paging;
+use super::paging::Part;
 use crate::openapi::Gone;
 use crate::problem::Problem;
 use crate::server::Shared;
 
 /// How long micro-services may take to answer: on one machine they take milliseconds, and nobody knows how many there are.
 const WINDOW: Duration = Duration::from_millis(250);
-/// Services of a page, where nobody says otherwise; and at most.
-const PAGE: usize = 1_000;
-const MOST: usize = 1_000;
 
 /// The bus: connections, subscriptions, messages; requests per second and per agent, and the last errors.
 #[utoipa::path(
@@ -37,25 +34,12 @@ pub(crate) async fn show(shared: Data<Shared>) -> Result<HttpResponse, Problem> 
     responses((status = 200, description = "A page of them.", body = Services), Gone)
 )]
 pub(crate) async fn services(shared: Data<Shared>, part: Query<Part>) -> Result<HttpResponse, Problem> {
-    let limit = paging::limit(part.limit, PAGE, MOST)?;
     let services = shared.handle.bus_services(WINDOW).await?;
-    let (services, next) = paging::page(services, limit, part.cursor.as_ref(), |service| {
+    let (services, next) = part.of(services, |service| {
         let word = |name: &str| service[name].as_str().unwrap_or_default().to_owned();
         format!("{}/{}/{}", word("agent"), word("name"), word("id"))
     })?;
     Ok(HttpResponse::Ok().json(Services { services, next }))
-}
-
-/// Which services are wanted.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Part {
-    /// At most so many; without: 1,000.
-    #[param(minimum = 1, maximum = 1_000)]
-    limit: Option<usize>,
-    /// `next` of the page before.
-    cursor: Option<String>,
 }
 
 /// Micro-services.

@@ -16,7 +16,8 @@ use werkpilot_runtime::view::{DeadLetterList, DeadLetterPage};
 use werkpilot_runtime::{Handle, MadeBefore};
 
 use super::executions::{MAX_BODY, payload_of};
-use super::{by, given, message, paging};
+use super::paging::{self, Part};
+use super::{by, given, message};
 use crate::audit::{self, note};
 use crate::body;
 use crate::idempotency::{Attempt, REPLAYED, once};
@@ -198,18 +199,6 @@ struct Discarded {
 enum ManyDiscarded {
     DryRun(Meant),
     Done(Discarded),
-}
-
-/// Which sets are wanted.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Part {
-    /// At most so many; without: 100.
-    #[param(minimum = 1, maximum = 1_000)]
-    limit: Option<usize>,
-    /// `next` of the page before.
-    cursor: Option<String>,
 }
 
 /// Sets of letters that are replayed.
@@ -410,9 +399,8 @@ async fn replay_set(
     responses((status = 200, description = "A page of them.", body = ReplaySets), Gone)
 )]
 pub(crate) async fn replays(shared: Data<Shared>, part: Query<Part>) -> Result<HttpResponse, Problem> {
-    let limit = paging::limit(part.limit, PAGE, MOST)?;
     let replays = shared.handle.replays_of_dead_letters().await?;
-    let (replays, next) = paging::page(replays, limit, part.cursor.as_ref(), |replay| replay.id.to_string())?;
+    let (replays, next) = part.of(replays, |replay| replay.id.to_string())?;
     Ok(HttpResponse::Ok().json(ReplaySets { replays, next }))
 }
 

@@ -7,13 +7,11 @@ use utoipa::{IntoParams, ToSchema};
 use werkpilot_runtime::observe::memory::{Profile, ProfileSummary};
 use werkpilot_runtime::view::{MemoryHistory, MemoryState};
 
-use super::{given, paging};
+use super::given;
+use super::paging::Part;
 use crate::openapi::{Gone, Missing};
 use crate::problem::Problem;
 use crate::server::Shared;
-
-/// Profiles of a page: more than are kept.
-const MOST: usize = 100;
 
 /// How it is about memory: who uses what, and what will happen next.
 #[utoipa::path(
@@ -22,18 +20,6 @@ const MOST: usize = 100;
 )]
 pub(crate) async fn show(shared: Data<Shared>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(shared.handle.memory().await?))
-}
-
-/// Which profiles are wanted.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Part {
-    /// At most so many; without: all.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<usize>,
-    /// `next` of the page before.
-    cursor: Option<String>,
 }
 
 /// Profiles of memory.
@@ -51,9 +37,8 @@ struct Profiles {
     responses((status = 200, description = "A page of them.", body = Profiles), Gone)
 )]
 pub(crate) async fn profiles(shared: Data<Shared>, part: Query<Part>) -> Result<HttpResponse, Problem> {
-    let limit = paging::limit(part.limit, MOST, MOST)?;
     let profiles = shared.handle.memory_profiles().await?;
-    let (profiles, next) = paging::page(profiles, limit, part.cursor.as_ref(), |profile| profile.id.clone())?;
+    let (profiles, next) = part.of(profiles, |profile| profile.id.clone())?;
     Ok(HttpResponse::Ok().json(Profiles { profiles, next }))
 }
 

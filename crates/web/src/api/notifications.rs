@@ -4,19 +4,16 @@ use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use werkpilot_runtime::observe::notifications::{NotificationView, TestResult};
 
-use super::{by, paging};
+use super::by;
+use super::paging::Part;
 use crate::audit::note;
 use crate::body;
 use crate::openapi::{Gone, Missing};
 use crate::problem::Problem;
 use crate::server::Shared;
-
-/// Targets of a page, where nobody says otherwise; and at most.
-const PAGE: usize = 200;
-const MOST: usize = 1_000;
 
 /// Which target is tested; none is all.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -25,18 +22,6 @@ const MOST: usize = 1_000;
 struct Wish {
     /// Only this target; null: all of them.
     name: Option<String>,
-}
-
-/// Which targets are wanted.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Part {
-    /// At most so many; without: 200.
-    #[param(minimum = 1, maximum = 1_000)]
-    limit: Option<usize>,
-    /// `next` of the page before.
-    cursor: Option<String>,
 }
 
 /// Who is told of events.
@@ -63,9 +48,8 @@ struct TestResults {
     responses((status = 200, description = "A page of them.", body = Targets), Gone)
 )]
 pub(crate) async fn list(shared: Data<Shared>, part: Query<Part>) -> Result<HttpResponse, Problem> {
-    let limit = paging::limit(part.limit, PAGE, MOST)?;
     let targets = shared.handle.notifications().await?;
-    let (targets, next) = paging::page(targets, limit, part.cursor.as_ref(), |target| target.name.clone())?;
+    let (targets, next) = part.of(targets, |target| target.name.clone())?;
     Ok(HttpResponse::Ok().json(Targets { targets, next }))
 }
 

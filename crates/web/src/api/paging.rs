@@ -4,9 +4,36 @@
 //! meanwhile; an item that a cursor stands on and that is gone is told with 410.
 
 use actix_web::http::StatusCode;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::given;
 use crate::problem::Problem;
+
+/// Items of a page of a short list: all of most of them.
+const SHORT: usize = 1_000;
+
+/// Which part of a short list is wanted.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Part {
+    /// At most so many; without: 1,000.
+    #[param(minimum = 1, maximum = 1_000)]
+    limit: Option<usize>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+impl Part {
+    /// That part of the list, and the cursor of the next one. `key` tells the items apart.
+    ///
+    /// # Errors
+    /// 400: a limit out of bounds. 410: the item that the cursor stands on is gone.
+    pub fn of<T>(&self, items: Vec<T>, key: impl Fn(&T) -> String) -> Result<(Vec<T>, Option<String>), Problem> {
+        page(items, limit(self.limit, SHORT, SHORT)?, self.cursor.as_ref(), key)
+    }
+}
 
 /// The limit that is meant: `usual` if none is given.
 ///
