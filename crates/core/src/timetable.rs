@@ -152,6 +152,21 @@ pub struct Timetable {
     seen: Option<Clocks>,
 }
 
+/// Which times to come are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead {
+    /// Later than that.
+    pub from: Timestamp,
+    /// Not later than that.
+    pub to: Timestamp,
+    /// The first so many.
+    pub limit: usize,
+    /// At most so many of one agent: who runs every second does not hide the rest.
+    pub each: usize,
+    /// Only of this agent.
+    pub only: Option<AgentIndex>,
+}
+
 impl Timetable {
     /// An empty timetable.
     pub fn new() -> Self {
@@ -243,26 +258,32 @@ impl Timetable {
 
     /// The first `limit` times of all agents with `from < at <= to`, in order. Jitter counts.
     pub fn upcoming(&self, from: Timestamp, to: Timestamp, clocks: Clocks, limit: usize) -> Vec<Upcoming> {
-        self.upcoming_of_each(from, to, clocks, limit, usize::MAX).0
+        let mut found = self.ahead(&Ahead { from, to, limit, each: usize::MAX, only: None }, clocks, |_| false).0;
+        found.truncate(limit);
+        found
     }
 
-    /// The same, but at most `each` times of one agent, and whose times go on beyond that: who runs every second does
-    /// not hide the rest.
-    pub fn upcoming_of_each(
+    /// What is ahead, in order, and whose times go on beyond `each`. All that is due together with the last one is told
+    /// too. What is `passed` does not count.
+    pub fn ahead(
         &self,
-        from: Timestamp,
-        to: Timestamp,
+        wanted: &Ahead,
         clocks: Clocks,
-        limit: usize,
-        each: usize,
+        passed: impl Fn(&Upcoming) -> bool,
     ) -> (Vec<Upcoming>, BTreeSet<AgentIndex>) {
-        let scheduled = self.schedules.agents().filter_map(|agent| self.schedules.following(agent, from));
-        let repeated = self.intervals.agents().filter_map(|agent| self.intervals.following(agent, from, clocks));
+        let Ahead { from, to, limit, each, only } = *wanted;
+        let is_meant = |agent: &AgentIndex| only.is_none_or(|only| only == *agent);
+        let scheduled =
+            self.schedules.agents().filter(is_meant).filter_map(|agent| self.schedules.following(agent, from));
+        let repeated =
+            self.intervals.agents().filter(is_meant).filter_map(|agent| self.intervals.following(agent, from, clocks));
         let mut heads: BinaryHeap<_> = scheduled.chain(repeated).filter(|next| next.at <= to).map(Reverse).collect();
-        let (mut found, mut told, mut left_out) = (Vec::new(), BTreeMap::<_, usize>::new(), BTreeSet::new());
-        while found.len() < limit
-            && let Some(Reverse(next)) = heads.pop()
-        {
+        let (mut found, mut told, mut left_out) =
+            (Vec::<Upcoming>::new(), BTreeMap::<_, usize>::new(), BTreeSet::new());
+        while let Some(Reverse(next)) = heads.pop() {
+            if found.len() >= limit && found.last().is_none_or(|last| last.at != next.at) {
+                break;
+            }
             let told = told.entry(next.agent).or_default();
             if *told >= each {
                 left_out.insert(next.agent);
@@ -274,7 +295,9 @@ impl Timetable {
                 DueKind::Every => self.intervals.following(next.agent, next.at, clocks),
             };
             heads.extend(following.filter(|later| later.at <= to).map(Reverse));
-            found.push(next);
+            if !passed(&next) {
+                found.push(next);
+            }
         }
         (found, left_out)
     }

@@ -45,8 +45,8 @@ use crate::observe::optimizer::OptimizeError;
 use crate::post::Unavailable;
 use crate::state::{Ledger, ReadError, triggers};
 use crate::view::{
-    AgentDetail, AgentHealth, AgentView, BusView, HealthView, NextRuns, Overview, QueueView, Scrape, agent_detail,
-    agent_health, agents, health, join_services, next_runs, overview, queue,
+    AgentDetail, AgentHealth, AgentView, BusView, HealthView, NextRuns, NextRunsQuery, Overview, QueueView, Scrape,
+    agent_detail, agent_health, agents, health, join_services, next_runs, overview, queue,
 };
 use crate::work::queue::{Admit, Tell};
 
@@ -345,8 +345,8 @@ impl Handle {
     }
 
     /// What is due within the next `span`: at most `limit` times, and at most `each` of one agent.
-    pub async fn next_runs(&self, span: Duration, limit: usize, each: usize) -> Result<NextRuns, ControlError> {
-        self.consult(move |house| next_runs(house, span, limit, each)).await
+    pub async fn next_runs(&self, query: NextRunsQuery) -> Result<NextRuns, ControlError> {
+        self.consult(move |house| next_runs(house, &query)).await
     }
 
     /// The dependency graph, drawn by one of the graph's renderers.

@@ -23,6 +23,7 @@ use werkpilot_core::dispatcher::Waiting;
 use werkpilot_core::ids::AgentName;
 use werkpilot_core::percentiles::Summary;
 use werkpilot_core::time::Timestamp;
+use werkpilot_core::timetable::{Ahead, Upcoming};
 
 use crate::house::House;
 
@@ -181,12 +182,39 @@ pub fn dead_letters(
     }
 }
 
-/// What is due within the next `span`: at most `limit` times, and at most `each` of one agent.
-pub fn next_runs(house: &House, span: Duration, limit: usize, each: usize) -> NextRuns {
+/// Which times to come are wanted.
+#[derive(Clone, Debug)]
+pub struct NextRunsQuery {
+    /// So far ahead.
+    pub span: Duration,
+    /// The first so many, and what is due together with the last of them.
+    pub limit: usize,
+    /// So many of one agent at most.
+    pub each: usize,
+    /// Only of this agent.
+    pub agent: Option<AgentName>,
+    /// Only what comes behind this place, in the order of times and names.
+    pub after: Option<(Timestamp, AgentName)>,
+}
+
+/// What is due.
+pub fn next_runs(house: &House, query: &NextRunsQuery) -> NextRuns {
     let now = house.now();
     let directory = house.directory.borrow();
     let name = |agent| directory.get(agent).map(|slot| slot.name.clone());
-    let (upcoming, left_out) = house.timetable.borrow().upcoming_of_each(now.wall, now.wall + span, now, limit, each);
+    let only = query.agent.as_ref().map(|agent| directory.find(agent.as_str()));
+    if only == Some(None) {
+        return NextRuns { runs: Vec::new(), left_out: Vec::new() };
+    }
+    // Whoever counts by agent counts from now on; otherwise nothing before the place has to be looked at.
+    let place = query.after.as_ref().filter(|_| query.each == usize::MAX);
+    let from = place.map_or(now.wall, |(at, _)| Timestamp::from_millis(at.as_millis() - 1).max(now.wall));
+    let wanted = Ahead { from, to: now.wall + query.span, limit: query.limit, each: query.each, only: only.flatten() };
+    let passed = |next: &Upcoming| match (&query.after, directory.get(next.agent)) {
+        (Some((at, agent)), Some(slot)) => (next.at, &slot.name) <= (*at, agent),
+        _ => false,
+    };
+    let (upcoming, left_out) = house.timetable.borrow().ahead(&wanted, now, passed);
     let runs = upcoming.into_iter().filter_map(|next| {
         Some(NextRun {
             agent: name(next.agent)?,

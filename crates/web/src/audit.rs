@@ -68,6 +68,8 @@ pub(crate) async fn written_down(
         if let Some(entry) = ended(route, entry, answer.as_ref().ok()) {
             shared.handle.audit(entry).await;
         }
+        // Here too, for changes whose client has hung up.
+        shared.snapshot.stale();
         answer
     };
     // A task of its own: who hangs up takes nothing back.

@@ -271,7 +271,7 @@ impl Auth {
             }
             Credential::Token(token) => {
                 let (row, _) = self.token(token, handle, peer).await?;
-                (row.name, row.role, Some(row.id))
+                (format!("token:{}", row.name), row.role, Some(row.id))
             }
         };
         let session = Secret::new("");
@@ -356,6 +356,9 @@ impl Auth {
         handle.keep_token(after.clone()).await.map_err(|error| {
             Problem::from(error).hint("it lets nobody in until the next start; revoke it again when the disk is well")
         })?;
+        if id == ADMIN {
+            admin_file::remove(&self.state_dir);
+        }
         Ok((before, after))
     }
 }

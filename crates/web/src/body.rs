@@ -37,7 +37,20 @@ pub(crate) fn parsed<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, P
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(Problem::bad_request("the body is no JSON object").hint("send { … }, or no body at all"));
     }
-    serde_json::from_slice(bytes).map_err(|error| Problem::bad_request(format!("the body can't be read: {error}")))
+    serde_json::from_slice(bytes)
+        .map_err(|error| Problem::bad_request(format!("the body can't be read: {}", said(&error))))
+}
+
+/// What is wrong with a body, without its values: they may be secrets, and problems are kept in the audit log.
+fn said(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let tells_a_value =
+        ["invalid type: ", "invalid value: ", "unknown variant "].iter().any(|begin| text.contains(begin));
+    if !tells_a_value {
+        return text;
+    }
+    let expected = text.split_once(", expected ").map_or("another value", |(_, expected)| expected);
+    format!("a value is of the wrong kind; expected {expected}")
 }
 
 /// Bytes as base 64, padded; what stands in the last bits beyond them does not matter.

@@ -1,15 +1,17 @@
 //! What every request goes through before it reaches a handler, and every answer on its way back.
 //!
 //! Invariant: never more than `max_requests` answers of a listener are in the making or on their way, and beside them
-//! never more than [`WAITING`] that wait for something to happen. Over TCP, [`TURNS`] of those that read are being worked
-//! on; the others stand in line, so that a flood does not stand before what comes over the control socket to the same
-//! thread. Every request that reaches a route has a [`Principal`] in its extensions, and passed [`admit`] for that route.
+//! never more than [`WAITING`] that wait for something to happen, and [`STRANGERS`] for those who have no role: nobody
+//! without a token or a login keeps out who has one. Over TCP, [`TURNS`] of those that read what is at hand are being
+//! worked on; the others stand in line, so that a flood does not stand before what comes over the control socket to the
+//! same thread. Who waits for a disk has no turn. Every request that reaches a route has a [`Principal`] in its extensions, and passed [`admit`] for that route.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -21,6 +23,7 @@ use actix_web::{HttpMessage, HttpRequest, ResponseError};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::audit::written_down;
 use crate::auth::{Auth, Principal, Tenure, check_fetch_site};
@@ -33,6 +36,10 @@ use crate::snapshot;
 
 /// Followers of logs and waiters for executions at a time, per listener; as many as the runtime lets wait.
 const WAITING: usize = 1_024;
+/// Requests of those without a role at a time, per listener: enough for the probes and scrapes of a machine.
+const STRANGERS: usize = 64;
+/// An answer to who has no role is sent within this time: 25 kB/s for the largest file of ours.
+const STRANGERS_TIME: Duration = Duration::from_mins(1);
 /// Requests over TCP that are worked on at a time: one by the actors, one by our thread. Measured with 512 clients who
 /// want the metrics of 1,000 agents: an answer over the control socket takes 25 ms, without turns a second.
 const TURNS: usize = 2;
@@ -74,6 +81,7 @@ pub(crate) fn secure(headers: &mut HeaderMap) {
 #[derive(Debug)]
 pub(crate) struct Places {
     short: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     turns: Arc<Semaphore>,
     max_requests: u32,
@@ -92,8 +100,9 @@ struct Turn {
 impl Places {
     pub fn new(max_requests: u32) -> Self {
         let short = usize::try_from(max_requests).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS);
-        let waiting = Arc::new(Semaphore::new(WAITING));
-        Self { short: Arc::new(Semaphore::new(short)), waiting, turns: Arc::new(Semaphore::new(TURNS)), max_requests }
+        let of = |places| Arc::new(Semaphore::new(places));
+        let (strangers, waiting) = (of(STRANGERS), of(WAITING));
+        Self { short: of(short), strangers, waiting, turns: of(TURNS), max_requests }
     }
 
     fn take(&self) -> Result<Place, Problem> {
@@ -105,15 +114,25 @@ impl Places {
         Ok(Place { _permit: permit })
     }
 
-    /// Moves a request that is going to wait from the short places to the waiting ones, and ends its turn.
+    /// A place for who has no role.
+    fn take_as_stranger(&self) -> Result<Place, Problem> {
+        let permit = self.strangers.clone().try_acquire_owned().map_err(|_| {
+            let text =
+                format!("{STRANGERS} requests without a token or a login are in progress, as many as are let in");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, text).hint(
+                "try again in a moment, or send a token (`werkpilot token create`): those have places of their own",
+            )
+        })?;
+        Ok(Place { _permit: permit })
+    }
+
+    /// Moves a request that is going to wait from the short places to the waiting ones.
     pub fn wait(&self, request: &HttpRequest) -> Result<(), Problem> {
         let permit = self.waiting.clone().try_acquire_owned().map_err(|_| {
             let text = format!("{WAITING} followers and waiters are connected already");
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, text)
         })?;
-        let mut extensions = request.extensions_mut();
-        extensions.insert(Place { _permit: permit });
-        extensions.remove::<Turn>();
+        request.extensions_mut().insert(Place { _permit: permit });
         Ok(())
     }
 
@@ -125,6 +144,7 @@ impl Places {
     /// Resolves when no request is in progress any more. New ones are not let in.
     pub async fn idle(&self) {
         let _short = self.short.acquire_many(self.max_requests.max(1)).await;
+        let _strangers = self.strangers.acquire_many(u32::try_from(STRANGERS).unwrap_or(u32::MAX)).await;
         let _waiting = self.waiting.acquire_many(u32::try_from(WAITING).unwrap_or(u32::MAX)).await;
     }
 }
@@ -144,12 +164,6 @@ pub(crate) async fn gate(
         }
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    // What changes something reads a body and may wait for it: that takes no turn, and is for those with a role only.
-    // What comes over the control socket needs none either, nor what is there already.
-    if reads && shared.listener == Listener::Tcp && !snapshot::is_ready(&shared, request.request()) {
-        let turn = shared.places.turn().await;
-        turn.map(|turn| request.extensions_mut().insert(turn));
-    }
     let answer = AssertUnwindSafe(next.call(request)).catch_unwind();
     let answer = match tenure.clone().filter(|_| reads) {
         None => answer.await,
@@ -173,16 +187,18 @@ pub(crate) async fn gate(
     shared.counters.answered(answer.status());
     let mut answer = answer.map_into_boxed_body();
     secure(answer.headers_mut());
-    let place = {
+    let (place, stranger) = {
         let mut extensions = answer.request().extensions_mut();
         extensions.remove::<Turn>();
-        extensions.remove::<Place>()
+        (extensions.remove::<Place>(), extensions.get::<Principal>().is_some_and(|who| who.role.is_none()))
     };
     Ok(answer.map_body(|_, body| {
         let streams = body.size() == BodySize::Stream;
         let cut = tenure.filter(|_| streams).map(Tenure::over);
-        if let (true, Some(connection)) = (streams, &answering) {
-            connection.stream();
+        match &answering {
+            Some(connection) if streams => connection.stream(),
+            Some(connection) if stranger => connection.sent_by(Instant::now() + STRANGERS_TIME),
+            _ => {}
         }
         BoxBody::new(Held { body, cut, rest: Bytes::new(), _place: place, _answering: answering })
     }))
@@ -194,12 +210,15 @@ async fn enter(shared: &Shared, request: &ServiceRequest) -> Result<Option<Tenur
         Listener::ControlSocket => Auth::check_url(request)?,
         Listener::Tcp => shared.auth.check_way(request)?,
     }
-    let place = shared.places.take()?;
-    request.extensions_mut().insert(place);
+    let mut place = shared.places.take()?;
     let principal = match shared.listener {
         Listener::ControlSocket => Principal::over_control_socket(said(request.headers())),
         Listener::Tcp => shared.auth.identify(request, &shared.handle).await?,
     };
+    if principal.role.is_none() {
+        place = shared.places.take_as_stranger()?;
+    }
+    request.extensions_mut().insert(place);
     let tenure = principal.tenure.clone();
     request.extensions_mut().insert(principal);
     Ok(tenure)
@@ -226,6 +245,13 @@ pub(crate) async fn admit(
     }
     if !route.method.reads() {
         return written_down(route, request, next).await;
+    }
+    let shared = request.app_data::<Data<Shared>>().expect("every app has it").clone();
+    // What comes over the control socket stands in no line, nor what is asked for and there already.
+    if route.takes_turns() && shared.listener == Listener::Tcp && !snapshot::is_ready(&shared, request.request()) {
+        let turn = shared.places.turn().await;
+        // Given back by the gate, when the answer is compressed, too.
+        turn.map(|turn| request.extensions_mut().insert(turn));
     }
     Ok(next.call(request).await?.map_into_boxed_body())
 }

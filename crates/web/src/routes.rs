@@ -19,7 +19,7 @@ use crate::{dashboard, health, metrics, openapi};
 /// Over which way a request comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
-    /// TCP on loopback: whoever is on this machine, browsers included.
+    /// TCP: whoever is on this machine, browsers included; where TLS or `--insecure` lets it be reached, anybody.
     Tcp,
     /// The control socket: the user of the orchestrator.
     ControlSocket,
@@ -91,7 +91,17 @@ pub struct Route {
     pub path: &'static str,
     /// Who may use it.
     pub access: Access,
+    /// Whether it waits for the disk, for a long computation or for something to happen.
+    waits: bool,
     handler: fn() -> actix_web::Route,
+}
+
+impl Route {
+    /// Whether few of it are worked on at a time: what reads, and has all it needs at hand. What waits would keep others
+    /// from their turn meanwhile, and what is public is there already.
+    pub(crate) const fn takes_turns(&self) -> bool {
+        self.method.reads() && !self.waits && !matches!(self.access, Access::Public)
+    }
 }
 
 impl std::fmt::Debug for Route {
@@ -101,27 +111,31 @@ impl std::fmt::Debug for Route {
 }
 
 const fn open(method: Method, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
-    Route { method, path, access: Access::Public, handler }
+    Route { method, path, access: Access::Public, waits: false, handler }
 }
 
 const fn overview(method: Method, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
-    Route { method, path, access: Access::Overview, handler }
+    Route { method, path, access: Access::Overview, waits: false, handler }
 }
 
 const fn view(method: Method, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
-    Route { method, path, access: Access::Viewer, handler }
+    Route { method, path, access: Access::Viewer, waits: false, handler }
 }
 
 const fn operate(method: Method, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
-    Route { method, path, access: Access::Operator, handler }
+    Route { method, path, access: Access::Operator, waits: false, handler }
 }
 
 const fn admin(method: Method, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
-    Route { method, path, access: Access::Admin, handler }
+    Route { method, path, access: Access::Admin, waits: false, handler }
 }
 
 const fn local(method: Method, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
-    Route { method, path, access: Access::Local, handler }
+    Route { method, path, access: Access::Local, waits: false, handler }
+}
+
+const fn waiting(route: Route) -> Route {
+    Route { waits: true, ..route }
 }
 
 /// All routes. What is not in here does not exist.
@@ -139,32 +153,32 @@ pub static ROUTES: &[Route] = &[
     overview(Get, "/api/v1/agents", || web::to(agents::list)),
     overview(Get, "/api/v1/agent-changes", || web::to(agents::changes)),
     overview(Get, "/api/v1/agents/{name}", || web::to(agents::show)),
-    overview(Get, "/api/v1/agents/{name}/health", || web::to(agents::health)),
+    waiting(overview(Get, "/api/v1/agents/{name}/health", || web::to(agents::health))),
     overview(Get, "/api/v1/queue", || web::to(queue::show)),
     overview(Get, "/api/v1/schedule", || web::to(schedule::show)),
     overview(Get, "/api/v1/bus", || web::to(bus::show)),
     overview(Get, "/api/v1/memory", || web::to(memory::show)),
     overview(Get, "/api/v1/memory/history", || web::to(memory::history)),
-    overview(Get, "/api/v1/figures/{name}", || web::to(figures::show)),
+    waiting(overview(Get, "/api/v1/figures/{name}", || web::to(figures::show))),
     overview(Get, "/api/v1/graph", || web::to(graph::show)),
     overview(Get, "/api/v1/graph/{name}/impact", || web::to(graph::impact)),
     overview(Get, "/api/v1/agents/{name}/impact", || web::to(graph::impact_of_agent)),
     view(Get, "/api/v1/agents/{name}/config", || web::to(agents::config)),
-    overview(Get, "/api/v1/why/{subject}", || web::to(why::show)),
+    waiting(overview(Get, "/api/v1/why/{subject}", || web::to(why::show))),
     operate(Post, "/api/v1/agents/{name}/start", || web::to(agents::start)),
     operate(Post, "/api/v1/agents/{name}/stop", || web::to(agents::stop)),
     operate(Post, "/api/v1/agents/{name}/restart", || web::to(agents::restart)),
     operate(Post, "/api/v1/agents/{name}/enable", || web::to(agents::enable)),
     operate(Post, "/api/v1/agents/{name}/disable", || web::to(agents::disable)),
     operate(Post, "/api/v1/agents/{name}/trigger", || web::to(executions::trigger)),
-    view(Get, "/api/v1/agents/{name}/logs", || web::to(logs::show)),
-    view(Get, "/api/v1/executions", || web::to(history::list)),
-    view(Get, "/api/v1/executions/{run}", || web::to(history::show)),
-    view(Get, "/api/v1/executions/{run}/logs", || web::to(history::output)),
-    view(Get, "/api/v1/executions/{run}/wait", || web::to(executions::wait)),
+    waiting(view(Get, "/api/v1/agents/{name}/logs", || web::to(logs::show))),
+    waiting(view(Get, "/api/v1/executions", || web::to(history::list))),
+    waiting(view(Get, "/api/v1/executions/{run}", || web::to(history::show))),
+    waiting(view(Get, "/api/v1/executions/{run}/logs", || web::to(history::output))),
+    waiting(view(Get, "/api/v1/executions/{run}/wait", || web::to(executions::wait))),
     operate(Post, "/api/v1/executions/{run}/cancel", || web::to(executions::cancel)),
-    view(Get, "/api/v1/dead-letters", || web::to(dead_letters::list)),
-    view(Get, "/api/v1/dead-letters/{id}", || web::to(dead_letters::show)),
+    waiting(view(Get, "/api/v1/dead-letters", || web::to(dead_letters::list))),
+    waiting(view(Get, "/api/v1/dead-letters/{id}", || web::to(dead_letters::show))),
     operate(Post, "/api/v1/dead-letters/{id}/replay", || web::to(dead_letters::replay)),
     operate(Post, "/api/v1/dead-letters/{id}/edit", || web::to(dead_letters::edit)),
     operate(Post, "/api/v1/dead-letters/{id}/discard", || web::to(dead_letters::discard)),
@@ -173,32 +187,32 @@ pub static ROUTES: &[Route] = &[
     view(Get, "/api/v1/dead-letters/replay/{set}", || web::to(dead_letters::progress)),
     operate(Post, "/api/v1/dead-letters/replay/{set}/cancel", || web::to(dead_letters::cancel)),
     operate(Post, "/api/v1/dead-letters/discard", || web::to(dead_letters::discard_many)),
-    view(Get, "/api/v1/memory/profiles", || web::to(memory::profiles)),
-    view(Get, "/api/v1/memory/profiles/{id}", || web::to(memory::profile)),
-    view(Get, "/api/v1/events", || web::to(events::list)),
-    view(Get, "/api/v1/events/stream", || web::to(stream::follow)),
+    waiting(view(Get, "/api/v1/memory/profiles", || web::to(memory::profiles))),
+    waiting(view(Get, "/api/v1/memory/profiles/{id}", || web::to(memory::profile))),
+    waiting(view(Get, "/api/v1/events", || web::to(events::list))),
+    waiting(view(Get, "/api/v1/events/stream", || web::to(stream::follow))),
     view(Get, "/api/v1/notifications", || web::to(notifications::list)),
     operate(Post, "/api/v1/notifications/test", || web::to(notifications::test)),
     view(Get, "/api/v1/bus/services", || web::to(bus::services)),
     operate(Post, "/api/v1/bus/request", || web::to(console::request)),
     operate(Post, "/api/v1/bus/publish", || web::to(console::publish)),
-    view(Get, "/api/v1/simulate", || web::to(simulate::show)),
-    overview(Get, "/api/v1/reports", || web::to(optimizer::list)),
-    view(Get, "/api/v1/reports/{id}", || web::to(optimizer::show)),
+    waiting(view(Get, "/api/v1/simulate", || web::to(simulate::show))),
+    waiting(overview(Get, "/api/v1/reports", || web::to(optimizer::list))),
+    waiting(view(Get, "/api/v1/reports/{id}", || web::to(optimizer::show))),
     admin(Post, "/api/v1/optimize", || web::to(optimizer::run)),
     view(Get, "/api/v1/decisions", || web::to(optimizer::decisions)),
     admin(Post, "/api/v1/decisions/{id}/undo", || web::to(optimizer::undo)),
     view(Get, "/api/v1/config", || web::to(control::config)),
     operate(Post, "/api/v1/pause", || web::to(control::pause)),
     operate(Post, "/api/v1/resume", || web::to(control::resume)),
-    view(Get, "/api/v1/reload", || web::to(control::preview)),
+    waiting(view(Get, "/api/v1/reload", || web::to(control::preview))),
     admin(Post, "/api/v1/reload", || web::to(control::reload)),
     admin(Post, "/api/v1/shutdown", || web::to(control::shutdown)),
     open(Get, "/api/v1/session", || web::to(session::show)),
     open(Post, "/api/v1/session", || web::to(session::log_in)),
     open(Delete, "/api/v1/session", || web::to(session::log_out)),
     local(Post, "/api/v1/login-codes", || web::to(session::create_code)),
-    admin(Get, "/api/v1/audit", || web::to(audit::list)),
+    waiting(admin(Get, "/api/v1/audit", || web::to(audit::list))),
     admin(Get, "/api/v1/tokens", || web::to(tokens::list)),
     admin(Post, "/api/v1/tokens", || web::to(tokens::create)),
     admin(Delete, "/api/v1/tokens/{id}", || web::to(tokens::revoke)),

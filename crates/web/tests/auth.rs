@@ -118,7 +118,7 @@ fn a_session_may_what_its_code_or_token_may_and_ends_with_its_token() {
         let (token, id) = site.token("ada", "operator").await;
         let answer = show(&site, json!({ "token": token })).await;
         let session = answer.json();
-        assert_eq!((&session["role"], &session["name"]), (&json!("operator"), &json!("session:ada")));
+        assert_eq!((&session["role"], &session["name"]), (&json!("operator"), &json!("session:token:ada")));
         let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
         let pause = Request::new("POST", "/api/v1/pause").header("Cookie", &cookie);
         let paused = site.tcp(&pause.header("Werkpilot-Csrf", session["csrf"].as_str().unwrap())).await;

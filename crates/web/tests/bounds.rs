@@ -63,6 +63,68 @@ fn more_requests_than_allowed_in_progress_are_turned_away() {
     });
 }
 
+#[test]
+fn those_who_have_no_role_keep_out_nobody_who_has_one() {
+    let mut plan = Plan::of(vec![job("a", "true")]);
+    plan.dashboard.max_requests = 1;
+    plan.run(|site| async move {
+        let (token, _) = site.token("ops", "admin").await;
+        let login = b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{";
+        let mut stalled = Vec::new();
+        for _ in 0..80 {
+            stalled.push(say(&site, login).await);
+        }
+        wait_for("their places are taken", async || site.get("/livez").await.status == 503).await;
+        let refused = site.get("/livez").await;
+        let detail = refused.problem(503)["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with("64 requests without a token or a login"), "{detail}");
+        assert_eq!(refused.header("retry-after"), "1");
+        for path in ["/livez", "/api/v1/agents", "/api/v1/tokens"] {
+            let request = Request::new("GET", path).header("Authorization", &format!("Bearer {token}"));
+            assert_eq!(site.tcp(&request).await.status, 200, "{path}");
+        }
+        for stream in &mut stalled {
+            // Those who were turned away are told nothing more.
+            let _ = stream.write_all(b"\"code\": \"abcdefgh\"}").await;
+        }
+        wait_for("their places are free", async || site.get("/livez").await.status == 200).await;
+    });
+}
+
+#[test]
+fn handlers_that_wait_for_a_disk_keep_nobody_waiting_who_needs_none() {
+    Plan::of(vec![job("a", "true"), job("b", "true")]).run(|site| async move {
+        let (token, _) = site.token("reader", "viewer").await;
+        let bearer = format!("Host: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+        // A log that nobody writes: who opens it waits.
+        let logs = ["a", "b"].map(|agent| site.state.join("logs").join(agent).join("current.log"));
+        let mut readers = Vec::new();
+        for (agent, log) in ["a", "b"].iter().zip(&logs) {
+            std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+            let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+            rustix::fs::mknodat(rustix::fs::CWD, log, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+            let ask = format!("GET /livez HTTP/1.1\r\n{bearer}GET /api/v1/agents/{agent}/logs HTTP/1.1\r\n{bearer}");
+            let mut reader = say(&site, ask.as_bytes()).await;
+            let mut first = vec![0; 4_096];
+            let read = reader.read(&mut first).await.unwrap();
+            assert_eq!(statuses(&first[..read]), [200], "and the second is in progress");
+            readers.push(reader);
+        }
+        for path in ["/livez", "/api/v1/queue", "/api/v1/agents"] {
+            let request = Request::new("GET", path).header("Authorization", &format!("Bearer {token}"));
+            assert_eq!(site.tcp(&request).await.status, 200, "{path}");
+        }
+        for (mut reader, log) in readers.into_iter().zip(&logs) {
+            assert_eq!(reader.try_read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "it waits");
+            drop(std::fs::File::options().read(true).write(true).open(log).unwrap());
+            let mut answer = vec![0; 4_096];
+            let read = tokio::time::timeout(Duration::from_secs(10), reader.read(&mut answer)).await;
+            let read = read.expect("it waits no longer").unwrap();
+            assert_eq!(statuses(&answer[..read]), [200]);
+        }
+    });
+}
+
 /// An open connection over TCP on which this was sent.
 async fn say(site: &Site, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(site.address).await.unwrap();

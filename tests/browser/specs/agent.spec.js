@@ -120,6 +120,21 @@ test("the log follows, is searched and filtered, and obeys nothing that it holds
   await expect(page.getByText("No line fits")).toBeVisible();
 });
 
+test("older lines of a log come above those that are there", async ({ page, as, fleet, open }) => {
+  await as("viewer");
+  await fleet.post("/agents/echo/trigger", { payload: Array.from({ length: 1_200 }, (_, at) => `line ${at + 1}.`).join("\n") });
+  await open("agents/echo?tab=logs", "echo");
+  const log = page.getByRole("log");
+  await expect(log).toContainText("line 1200.");
+  await page.getByLabel("Follow").uncheck();
+  await expect(page.locator(".logs")).toContainText("500 lines");
+  await page.getByRole("button", { name: "Older lines" }).click();
+  await expect(log).toContainText("line 1200.");
+  await expect(page.getByRole("button", { name: "Older lines" })).toHaveCount(0);
+  await log.evaluate((element) => { element.scrollTop = 0; });
+  await expect(log).toContainText("line 1.");
+});
+
 test("a line of a megabyte does not make the page slow", async ({ page, as, open }) => {
   await as("viewer");
   await open("agents/nasty?tab=logs", "nasty");

@@ -17,6 +17,34 @@ test("events come as they happen, newest first, until one pauses", async ({ page
   await expect(async () => expect(await events(page).count()).toBeGreaterThan(before)).toPass();
 });
 
+test("an event that comes while the page of events is loaded is in the list", async ({ page, fleet, as, open }) => {
+  await as("operator");
+  await open("overview", "Overview");
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  await page.evaluate(async () => {
+    const live = await import(new URL("lib/live.js", document.querySelector("script[type=module]").src).href);
+    window.ended = new Promise((resolve) => {
+      const undo = live.onFact("execution.succeeded", (fact) => {
+        if (fact?.data.agent !== "echo") return;
+        undo();
+        // The view hears of it in the same turn, and shows it a frame later.
+        requestAnimationFrame(() => requestAnimationFrame(() => resolve(fact.seq)));
+      });
+    });
+  });
+  let late;
+  await page.route(/\/api\/v1\/events\?/, async (route) => {
+    const response = await route.fetch();
+    await fleet.post("/agents/echo/trigger", { payload: "meanwhile" });
+    late = await page.evaluate(() => window.ended);
+    await route.fulfill({ response });
+  }, { times: 1 });
+  await open("events?agent=echo", "Events");
+  await expect.poll(() => late).toBeTruthy();
+  await expect(page.locator("[aria-busy=true]")).toHaveCount(0);
+  await expect(events(page).getByText(String(late), { exact: true })).toBeVisible();
+});
+
 test("events are filtered by type, agent and text, in the address", async ({ page, as, open }) => {
   await as("viewer");
   await open("events", "Events");

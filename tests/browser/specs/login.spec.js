@@ -17,6 +17,19 @@ test("the link of `werkpilot login` logs in once, and its code leaves the addres
   await expect(page.getByText("Not logged in")).toBeVisible();
 });
 
+test("a link that is pasted into an open tab logs in there, and a used one says so", async ({ page, fleet, open, expected }) => {
+  expected.push(/40[0-9]/);
+  const hash = new URL(fleet.loginLink()).hash;
+  await open("settings", "Settings");
+  await page.evaluate((code) => { location.hash = code; }, hash);
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  await expect(page.getByRole("heading", { level: 1, name: "Overview" })).toBeVisible();
+  await expect(page).toHaveURL(/#\/$/);
+  await page.evaluate((code) => { location.hash = code; }, hash);
+  await expect(page.getByText("The login did not work")).toBeVisible();
+  await expect(page).toHaveURL(/#\/$/);
+});
+
 test("a token logs in, a wrong one is a problem that says what to do", async ({ page, fleet, open, expected }) => {
   expected.push(/40[0-9]/);
   await open("login", "Log in");

@@ -120,6 +120,31 @@ test("an orchestrator that is gone is said, and the page goes on when it is back
   }
 });
 
+test("a proxy that has no orchestrator, and one that is busy, are interruptions: then everything is loaded anew", async ({ page, as, open, expected }) => {
+  expected.push(/50[23]/);
+  await as("viewer");
+  await open("overview", "Overview");
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  await page.evaluate(async () => {
+    const live = await import(new URL("lib/live.js", document.querySelector("script[type=module]").src).href);
+    window.anew = 0;
+    live.onFact(">", (fact) => { if (fact === null) window.anew += 1; });
+  });
+  const answers = async (status) => {
+    const polled = /\/api\/v1\/(overview|agent-changes)/;
+    await page.unroute(polled);
+    if (status !== 200) await page.route(polled, (route) => route.fulfill({ status, body: "" }));
+    await page.waitForResponse((answer) => polled.test(answer.url()) && answer.status() === status);
+  };
+  await answers(502);
+  await expect(page.getByText("The orchestrator does not answer")).toBeVisible();
+  await answers(503);
+  await expect(page.getByText("The orchestrator does not answer")).toHaveCount(0);
+  expect(await page.evaluate(() => window.anew)).toBe(0);
+  await answers(200);
+  await expect.poll(() => page.evaluate(() => window.anew)).toBe(1);
+});
+
 test("every asset is ours, typed, and cannot be left by a path", async ({ page, fleet }) => {
   const answer = await page.request.get(fleet.url);
   const policy = answer.headers()["content-security-policy"];

@@ -251,7 +251,11 @@ fn an_entry_can_be_replaced_and_removed() {
 #[test]
 fn who_is_due_again_and_again_does_not_hide_the_rest() {
     let bench = Bench::with(&["every 1", "0 13 * * *"]);
-    let (found, left_out) = bench.timetable.upcoming_of_each(NOON, NOON + HOUR, bench.clocks, 10, 3);
+    let (found, left_out) = bench.timetable.ahead(
+        &Ahead { from: NOON, to: NOON + HOUR, limit: 10, each: 3, only: None },
+        bench.clocks,
+        |_| false,
+    );
     assert_eq!(found.iter().map(|next| next.agent.0).collect::<Vec<_>>(), [0, 0, 0, 1]);
     assert_eq!(left_out.into_iter().collect::<Vec<_>>(), [AgentIndex(0)]);
 }

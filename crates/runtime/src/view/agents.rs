@@ -126,8 +126,9 @@ pub struct AgentDetail {
     /// The same as in the list.
     #[serde(flatten)]
     pub agent: AgentView,
-    /// Its definition; secrets and values of its environment are left out.
-    pub spec: AgentSpec,
+    /// Its definition; secrets and values of its environment are left out. Null for who has no role: commands may have
+    /// something secret in them.
+    pub spec: Option<AgentSpec>,
     /// The decision that its priority comes from; null: the registry. `spec` has the registry's.
     pub priority_from: Option<Decision>,
     /// Executions that have not ended, or starts of a service that wait.
@@ -263,7 +264,7 @@ pub fn agent_detail(house: &House, name: &str) -> Option<AgentDetail> {
     let instances = slot.machine.borrow().instances();
     Some(AgentDetail {
         agent: agent_view(house, index, slot, now),
-        spec: slot.spec.as_ref().clone(),
+        spec: Some(slot.spec.as_ref().clone()),
         priority_from: priority_from(house, &slot.spec),
         live: dispatcher.live(index),
         instances: instances.into_iter().map(|instance| instance_detail(slot, instance, now)).collect(),

@@ -106,7 +106,7 @@ document.querySelector("[data-skip]").addEventListener("click", (event) => {
   document.getElementById("main")?.focus();
 });
 
-beginSession().then((problem) => { if (problem) showProblem(problem, "The login did not work"); });
+beginSession((problem) => showProblem(problem, "The login did not work"));
 beginLive();
 show(moduleOf(route.peek()));
 const app = document.getElementById("app");

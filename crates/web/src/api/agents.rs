@@ -11,7 +11,7 @@ use werkpilot_core::status::Status;
 use werkpilot_runtime::AgentConfig;
 use werkpilot_runtime::view::{AgentDetail, AgentHealth, AgentView};
 
-use super::{by, given, message, paging};
+use super::{by, given, message, paging, role_of};
 use crate::audit::note;
 use crate::body;
 use crate::openapi::{Answered, Conflict, Gone, Missing};
@@ -139,13 +139,21 @@ pub(crate) async fn changes(
 }
 
 /// One agent with everything that is known of it.
+///
+/// Who has no role does not see its definition.
 #[utoipa::path(
     get, path = "/api/v1/agents/{name}", operation_id = "getAgent", tag = "agents",
     params(("name" = AgentName, Path, description = "Its name.")),
     responses((status = 200, description = "The agent.", body = AgentDetail), Missing)
 )]
-pub(crate) async fn show(shared: Data<Shared>, name: Path<String>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(shared.handle.agent(&name).await?))
+pub(crate) async fn show(
+    shared: Data<Shared>,
+    name: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let mut agent = shared.handle.agent(&name).await?;
+    agent.spec = agent.spec.filter(|_| role_of(&request).is_some());
+    Ok(HttpResponse::Ok().json(agent))
 }
 
 /// The health of an agent.

@@ -27,12 +27,19 @@ pub(crate) mod why;
 
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 
+use werkpilot_core::role::Role;
+
 use crate::auth::Principal;
 use crate::openapi::Message;
 
 /// Who asks, as events and the audit log name them.
 pub(crate) fn by(request: &HttpRequest) -> String {
     request.extensions().get::<Principal>().map_or_else(|| "nobody".to_owned(), |who| who.name.clone())
+}
+
+/// What who asks may do; `None`: only what everybody may.
+fn role_of(request: &HttpRequest) -> Option<Role> {
+    request.extensions().get::<Principal>().and_then(|who| who.role)
 }
 
 fn message(text: impl Into<String>) -> HttpResponse {

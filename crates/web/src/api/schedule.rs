@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use werkpilot_core::ids::AgentName;
 use werkpilot_core::time::Timestamp;
-use werkpilot_runtime::view::NextRun;
+use werkpilot_runtime::view::{NextRun, NextRunsQuery};
 
 use super::{given, paging};
 use crate::problem::Problem;
@@ -17,8 +17,8 @@ use crate::server::Shared;
 /// Times, unless the caller says otherwise.
 const LIMIT: usize = 200;
 const MAX_LIMIT: usize = 10_000;
-/// How many are looked at for a later page: a thousand agents a minute for an hour and a half.
-const MOST: usize = 100_000;
+/// How many of one agent, where they are counted: what stands before a page is looked at again for it.
+const MOST_OF_EACH: usize = 100;
 /// How far ahead may be asked: a leap year.
 const MAX_HOURS: f64 = 366.0 * 24.0;
 
@@ -39,7 +39,7 @@ pub(crate) struct Wish {
     /// Only of this agent.
     agent: Option<AgentName>,
     /// So many of one agent at most, so that who runs every second does not hide the rest; without: all.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 100)]
     per_agent: Option<usize>,
 }
 
@@ -68,25 +68,17 @@ pub(crate) async fn show(shared: Data<Shared>, wish: Query<Wish>) -> Result<Http
     }
     let span = Duration::from_secs_f64(hours * 3_600.0);
     let limit = paging::limit(wish.limit, LIMIT, MAX_LIMIT)?;
-    // One more than is shown tells whether there is a next page; behind a cursor or for one agent all have to be looked at.
-    let all = wish.cursor.is_some() || wish.agent.is_some();
-    let each = wish.per_agent.unwrap_or(MOST);
-    if each == 0 {
-        return Err(Problem::bad_request("perAgent may be 1 or more"));
+    let each = wish.per_agent.unwrap_or(usize::MAX);
+    if !(1..=MOST_OF_EACH).contains(&each) && wish.per_agent.is_some() {
+        return Err(Problem::bad_request(format!("perAgent may be 1 to {MOST_OF_EACH}")));
     }
-    let mut upcoming = shared.handle.next_runs(span, if all { MOST } else { limit + 1 }, each).await?;
-    let ties = upcoming.runs.get(limit - 1..=limit).is_some_and(|two| two[0].at == two[1].at);
-    if ties && !all {
-        // Of those that are due at once, the ones with the first names are on this page.
-        upcoming = shared.handle.next_runs(span, MOST, each).await?;
-    }
+    // One more than is shown tells whether there is a next page. A cursor is a place in the order of times and names,
+    // whether somebody still stands there or not.
+    let after = given(wish.cursor.as_ref()).map(place).transpose()?;
+    let query = NextRunsQuery { span, limit: limit + 1, each, agent: wish.agent.clone(), after };
+    let upcoming = shared.handle.next_runs(query).await?;
     let (mut runs, left_out) = (upcoming.runs, upcoming.left_out);
-    runs.retain(|run| wish.agent.as_ref().is_none_or(|agent| run.agent == *agent));
-    // Times pass while somebody turns the pages: a cursor is a place in the order, whether somebody still stands there or not.
     runs.sort_by(|one, other| (one.at, &one.agent).cmp(&(other.at, &other.agent)));
-    if let Some((at, agent)) = given(wish.cursor.as_ref()).map(place).transpose()? {
-        runs.retain(|run| (run.at, &run.agent) > (at, &agent));
-    }
     let more = runs.len() > limit;
     runs.truncate(limit);
     let next = runs.last().filter(|_| more).map(|run| format!("{}:{}", run.at.as_millis(), run.agent));

@@ -34,6 +34,15 @@ pub(crate) fn read_or_make(state_dir: &Path) -> io::Result<Secret> {
     Ok(secret)
 }
 
+/// Takes the file of a revoked token away, so that no other database takes it for good again.
+pub(crate) fn remove(state_dir: &Path) {
+    if let Err(error) = fs::remove_file(state_dir.join(FILE))
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        log::warn!(target: "werkpilot", "the file of the revoked admin token could not be removed: {error}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +57,15 @@ mod tests {
         assert_eq!(read_or_make(state.path()).unwrap().reveal(), first.reveal());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(state.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_removed_file_is_made_anew_with_another_token() {
+        let state = tempfile::tempdir().unwrap();
+        let first = read_or_make(state.path()).unwrap();
+        remove(state.path());
+        remove(state.path());
+        assert_ne!(read_or_make(state.path()).unwrap().reveal(), first.reveal());
     }
 
     #[test]

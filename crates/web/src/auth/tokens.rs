@@ -14,6 +14,8 @@ use super::secret::{SecretDigest, position};
 
 /// Tokens that are good at a time. Each request with one looks at all of them.
 pub(crate) const TOKENS: usize = 1_000;
+/// Revoked tokens that are remembered, as on disk.
+const REVOKED: usize = 1_000;
 /// How exactly it is kept when a token was used last.
 const USE_STEP: Duration = Duration::from_mins(1);
 
@@ -89,7 +91,14 @@ impl Tokens {
         let kept = self.0.iter_mut().find(|kept| kept.row.id == id)?;
         kept.alive = None;
         kept.row.revoked_at.get_or_insert(now);
-        Some(kept.row.clone())
+        let row = kept.row.clone();
+        let revoked = || self.0.iter().filter_map(|kept| Some((kept.row.revoked_at?, kept.row.id.clone())));
+        if revoked().count() > REVOKED
+            && let Some((_, oldest)) = revoked().min()
+        {
+            self.remove(&oldest);
+        }
+        Some(row)
     }
 
     /// All of them, those that are good first, then by name and age.
@@ -138,6 +147,16 @@ mod tests {
 
     fn find(tokens: &mut Tokens, secret: &str, secs: i64) -> Found {
         tokens.find(&SecretDigest::of(secret), Timestamp::from_secs(secs))
+    }
+
+    #[test]
+    fn of_those_that_are_revoked_the_oldest_is_forgotten() {
+        let mut tokens = Tokens::new((0..=REVOKED).map(|at| row(&at.to_string(), &at.to_string(), false)).collect());
+        for at in 0..=REVOKED {
+            let _ = tokens.revoke(&at.to_string(), Timestamp::from_secs(i64::try_from(at).unwrap()));
+        }
+        assert_eq!(tokens.list().len(), REVOKED);
+        assert!(tokens.get("0").is_none() && tokens.get("1").is_some());
     }
 
     #[test]

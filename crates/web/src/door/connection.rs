@@ -46,6 +46,8 @@ pub(crate) struct Connection {
     answering: Cell<u32>,
     /// Since when the client takes nothing.
     unsent_since: Cell<Option<Instant>>,
+    /// When the answer has to be taken, however slowly it is.
+    sent_by: Cell<Option<Instant>>,
     refusal: Cell<Option<Refusal>>,
     /// Who waits for bytes.
     reader: RefCell<Option<Waker>>,
@@ -63,6 +65,7 @@ impl Connection {
             since: Cell::new(Instant::now()),
             answering: Cell::new(0),
             unsent_since: Cell::new(None),
+            sent_by: Cell::new(None),
             refusal: Cell::new(None),
             reader: RefCell::new(None),
             streams: Cell::new(false),
@@ -81,6 +84,11 @@ impl Connection {
     /// reads nothing.
     pub fn stream(&self) {
         self.streams.set(true);
+    }
+
+    /// The answer that begins now has to be taken until then.
+    pub fn sent_by(&self, time: Instant) {
+        self.sent_by.set(Some(time));
     }
 
     pub(super) fn begins_to_stream(&self) -> bool {
@@ -159,6 +167,9 @@ impl Connection {
         if self.unsent_since.get().is_some_and(|since| for_long(since, STALL_TIME)) {
             return Verdict::Stalled;
         }
+        if self.sent_by.get().is_some_and(|time| now >= time) {
+            return Verdict::Stalled;
+        }
         if self.refusal.get().is_some() {
             return Verdict::Well;
         }
@@ -179,6 +190,7 @@ pub(crate) struct Answering(Rc<Connection>);
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.answering.set(self.0.answering.get().saturating_sub(1));
+        self.0.sent_by.set(None);
         self.0.settle();
     }
 }
@@ -246,6 +258,20 @@ mod tests {
         assert_eq!(after(&connection, STALL_TIME), Verdict::Stalled);
         connection.sent_some();
         assert_eq!(after(&connection, almost(STALL_TIME)), Verdict::Well);
+    }
+
+    #[test]
+    fn who_takes_an_answer_slowly_and_has_a_time_for_it_is_cut_off() {
+        let connection = connection();
+        let answering = connection.answer();
+        connection.sent_by(Instant::now() + STALL_TIME);
+        connection.sent(false);
+        connection.sent_some();
+        assert_eq!(after(&connection, almost(STALL_TIME)), Verdict::Well);
+        assert_eq!(after(&connection, STALL_TIME), Verdict::Stalled);
+        drop(answering);
+        connection.sent(true);
+        assert_eq!(after(&connection, STALL_TIME), Verdict::Well, "it was sent");
     }
 
     #[test]

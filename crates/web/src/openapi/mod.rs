@@ -11,12 +11,14 @@ mod viewer;
 
 use std::sync::OnceLock;
 
-use actix_web::HttpResponse;
+use actix_web::http::header::{CONTENT_ENCODING, VARY};
 use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 use utoipa::OpenApi;
 
 use crate::api;
+use crate::compress::{gzip, takes_gzip};
 
 pub(crate) use answers::{Answered, Changed, Conflict, Contradiction, Gone, Message, Missing};
 pub(crate) use query::check_query;
@@ -119,8 +121,16 @@ pub fn document() -> Value {
     get, path = "/api/v1/openapi.json", operation_id = "getOpenapi", tag = "api",
     responses((status = 200, description = "An OpenAPI 3.1 document: this one.", body = serde_json::Value))
 )]
-pub(crate) async fn show() -> HttpResponse {
-    static BYTES: OnceLock<Bytes> = OnceLock::new();
-    let bytes = BYTES.get_or_init(|| serde_json::to_vec(&document()).expect("a JSON value is JSON").into());
-    HttpResponse::Ok().content_type("application/json").body(bytes.clone())
+pub(crate) async fn show(request: HttpRequest) -> HttpResponse {
+    static PLAIN: OnceLock<Bytes> = OnceLock::new();
+    static COMPRESSED: OnceLock<Option<Bytes>> = OnceLock::new();
+    let plain = PLAIN.get_or_init(|| serde_json::to_vec(&document()).expect("a JSON value is JSON").into());
+    let wanted = takes_gzip(request.headers());
+    let compressed = wanted.then(|| COMPRESSED.get_or_init(|| gzip(plain)).as_ref()).flatten();
+    let mut answer = HttpResponse::Ok();
+    answer.content_type("application/json").insert_header((VARY, "accept-encoding"));
+    if compressed.is_some() {
+        answer.insert_header((CONTENT_ENCODING, "gzip"));
+    }
+    answer.body(compressed.unwrap_or(plain).clone())
 }

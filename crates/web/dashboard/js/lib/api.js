@@ -22,6 +22,8 @@ let heard = () => {};
 export const onStatus = (fn) => { heard = fn; };
 
 const BASE = "/api/v1";
+// Where the lines before those of an answer are.
+const BEFORE = "werkpilot-before";
 
 export function address(path, query) {
   const url = path.startsWith("//") ? path.slice(1) : BASE + path;
@@ -83,7 +85,7 @@ export const get = async (path, query, { signal } = {}) => bodyOf(await send("GE
 
 export async function getTagged(path, query, { signal } = {}) {
   const answer = await send("GET", path, { query, signal });
-  return { body: await bodyOf(answer), etag: answer.headers.get("etag") };
+  return { body: await bodyOf(answer), etag: answer.headers.get("etag"), before: answer.headers.get(BEFORE) };
 }
 
 // `idempotent`: true for a key of its own, or the key; a second click then does nothing twice.
@@ -101,9 +103,11 @@ export function newKey() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// Calls `onLine` with each object of an NDJSON answer as it comes; resolves when the server ends it.
-export async function lines(path, query, onLine, { signal } = {}) {
+// Calls `onLine` with each object of an NDJSON answer as it comes, and first `onBefore` with where the lines before them are, or
+// null; resolves when the server ends it.
+export async function lines(path, query, onLine, { signal, onBefore } = {}) {
   const answer = await send("GET", path, { query, signal, headers: { accept: "application/x-ndjson" } });
+  onBefore?.(answer.headers.get(BEFORE));
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {

@@ -1,8 +1,11 @@
 // What changes by itself: the overview, the agents, facts. With a session the server tells us (server-sent events); without,
 // we ask every two seconds. Views see the same signals either way, and nothing moves while somebody reads.
 import { batch, computed, effect, signal, useEffect, useRef } from "./html.js";
-import { address, get, isAborted } from "./api.js";
+import { get, isAborted } from "./api.js";
 import { session, whoAmI } from "./session.js";
+import { factStream } from "./stream.js";
+import { throttled } from "./throttle.js";
+import { fitsTopic } from "./topic.js";
 
 // Without a session we ask this often; with one only for what makes no fact (memory, CPU).
 const POLL = 2000;
@@ -10,6 +13,12 @@ const POLL_LIVE = 5000;
 // Facts come in bursts: agents are asked for at once, then at most this often; the overview likewise.
 const AGENTS_EVERY = 250;
 const OVERVIEW_EVERY = 1000;
+// The server may answer with what was up to 25 ms ago: who asks sooner after a fact does not see what it changed.
+const SETTLE = 30;
+// What a proxy says of an orchestrator that is gone; 0 is no answer at all.
+const GONE = new Set([0, 502, 504]);
+// What is said while an orchestrator starts, stops or has too much to do.
+const NOT_NOW = 503;
 // Facts that wait while somebody reads; what comes after makes the views load anew.
 const WAITING = 1000;
 // Scrolled down by more than this is reading, until one is back near the top.
@@ -29,9 +38,6 @@ export const waitingFacts = signal(0);
 
 let begun = false;
 let lastPoll = 0;
-let stream = null;
-let retry = null;
-let failures = 0;
 
 // ---- pausing
 
@@ -81,17 +87,7 @@ const listeners = new Set();
 const held = [];
 let overflowed = false;
 
-export function matches(pattern, topic) {
-  return [pattern].flat().some((one) => {
-    const wanted = one.split(".");
-    const parts = topic.split(".");
-    for (let at = 0; at < wanted.length; at += 1) {
-      if (wanted[at] === ">") return parts.length > at;
-      if (at >= parts.length || (wanted[at] !== "*" && wanted[at] !== parts[at])) return false;
-    }
-    return parts.length === wanted.length;
-  });
-}
+const matches = (pattern, topic) => [pattern].flat().some((one) => fitsTopic(one, topic));
 
 // `fn(fact)` for each fact whose type fits; `fn(null)`: some were missed, load anew. Returns the undo.
 export function onFact(pattern, fn) {
@@ -149,29 +145,33 @@ function missed() {
 
 let version = null;
 const asking = { agents: null, overview: null };
+// There were answers that told nothing: facts may have been missed, and the server may be another one now.
+let interrupted = false;
 
-function reached(ok) {
-  if (ok) {
-    if (offlineSince.peek() !== null) {
-      offlineSince.value = null;
-      version = null;
-      whoAmI();
-      missed();
-    }
-    connection.value = stream?.readyState === EventSource.OPEN ? "live" : "polling";
-  } else {
+// Takes note of an answer; whether views were told to load anew because there was none before.
+function reached(status) {
+  if (GONE.has(status)) {
     offlineSince.value ??= Date.now();
     connection.value = "offline";
+    return false;
   }
+  const was = interrupted || offlineSince.peek() !== null;
+  interrupted = status === NOT_NOW;
+  offlineSince.value = null;
+  connection.value = stream.isOpen() ? "live" : "polling";
+  if (interrupted || !was) return false;
+  version = null;
+  whoAmI();
+  missed();
+  return true;
 }
 
 async function once(what, load) {
   if (asking[what]) return asking[what];
-  asking[what] = load().then(() => reached(true), (error) => {
-    if (isAborted(error)) return;
-    // Any answer is a sign of life, also "too busy".
-    reached(error.status > 0);
-  }).finally(() => { asking[what] = null; });
+  // Any answer is a sign of life, also "too busy".
+  asking[what] = load().finally(() => { asking[what] = null; }).then(() => reached(200), (error) => {
+    if (!isAborted(error)) reached(error.status ?? 0);
+  });
   return asking[what];
 }
 
@@ -201,22 +201,10 @@ function loadOverview() {
   });
 }
 
-// At once, then at most every so often.
-function throttled(fn, every) {
-  let last = -Infinity;
-  let timer = null;
-  return () => {
-    if (timer !== null) return;
-    const wait = Math.max(0, last + every - performance.now());
-    timer = setTimeout(() => {
-      timer = null;
-      last = performance.now();
-      fn();
-    }, wait);
-  };
-}
-const soonAgents = throttled(loadAgents, AGENTS_EVERY);
-const soonOverview = throttled(loadOverview, OVERVIEW_EVERY);
+// An answer that is under way may be from before the fact: then once more.
+const soon = (what, load, every) => throttled(() => Promise.resolve(asking[what]).then(load), { every, settle: SETTLE });
+const soonAgents = soon("agents", loadAgents, AGENTS_EVERY);
+const soonOverview = soon("overview", loadOverview, OVERVIEW_EVERY);
 
 export function refresh() {
   if (!begun) return Promise.resolve();
@@ -232,40 +220,31 @@ effect(() => {
   refresh();
 });
 
-// After an action: what it changed is seen at once, even while reading.
 export async function refreshNow() {
   resume();
   await refresh();
 }
 
-// ---- the stream
-
-function connect() {
-  disconnect();
-  if (!session.peek().role) return;
-  stream = new EventSource(address("/events/stream"));
-  stream.addEventListener("open", () => {
-    failures = 0;
-    reached(true);
-  });
-  stream.addEventListener("fact", (event) => take(JSON.parse(event.data)));
-  stream.addEventListener("resync", missed);
-  stream.addEventListener("error", () => {
-    connection.value = offlineSince.peek() === null ? "polling" : "offline";
-    // Refused (too many streams, logged out): the browser gives up, we ask again later; meanwhile we poll.
-    if (stream?.readyState === EventSource.CLOSED) {
-      disconnect();
-      failures += 1;
-      whoAmI();
-      retry = setTimeout(connect, Math.min(30_000, 1000 * 2 ** failures));
-    }
-  });
+// After an action: what it changed is in the answer.
+export async function refreshAfter() {
+  await new Promise((resolve) => { setTimeout(resolve, SETTLE); });
+  await Promise.all(Object.values(asking));
+  await refresh();
 }
 
-function disconnect() {
-  clearTimeout(retry);
-  stream?.close();
-  stream = null;
+// ---- the stream
+
+const stream = factStream({
+  opened: (lost) => { if (!reached(200) && lost) missed(); },
+  fact: take,
+  resync: missed,
+  cut: () => { connection.value = offlineSince.peek() === null ? "polling" : "offline"; },
+  refused: whoAmI,
+});
+
+function connect() {
+  if (session.peek().role) stream.open();
+  else stream.forget();
 }
 
 // ---- the clock and the poll
@@ -283,7 +262,7 @@ export function begin() {
   });
   setInterval(tick, 1000);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
-  addEventListener("pagehide", disconnect);
+  addEventListener("pagehide", stream.close);
   addEventListener("pageshow", (event) => { if (event.persisted) connect(); });
 }
 

@@ -44,18 +44,35 @@ export async function logout() {
 }
 
 // The link of `werkpilot login` brings its code in the fragment, which no server and no log ever sees.
-export async function begin() {
-  const found = /^#\/?login=([^&]+)/.exec(location.hash);
-  if (!found) return whoAmI();
+const codeIn = (hash) => /^#\/?login=([^&]+)/.exec(hash)?.[1] ?? null;
+
+async function enter(code) {
   history.replaceState(null, "", "#/");
   dispatchEvent(new HashChangeEvent("hashchange"));
   try {
-    await login({ code: decodeURIComponent(found[1]) });
+    await login({ code: decodeURIComponent(code) });
     return null;
   } catch (problem) {
     await whoAmI();
     return problem;
   }
+}
+
+// `refused(problem)`: a link did not log in, the one that the page was opened with or one that came into its address later.
+export async function begin(refused) {
+  const follow = async (code) => {
+    const problem = await enter(code);
+    if (problem) refused(problem);
+  };
+  addEventListener("hashchange", (event) => {
+    const code = codeIn(location.hash);
+    if (code === null) return;
+    // No view sees the code, and the address is another one before anybody does.
+    event.stopImmediatePropagation();
+    follow(code);
+  }, { capture: true });
+  const code = codeIn(location.hash);
+  await (code === null ? whoAmI() : follow(code));
 }
 
 // A 401 while we believe to be logged in: the session has ended, or its token was revoked.

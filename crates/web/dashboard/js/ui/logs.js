@@ -1,6 +1,6 @@
 // What an agent wrote: follow, search, one stream or both. Lines are text, whatever they hold; only those in sight exist.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib/html.js";
-import { get, isAborted, lines } from "../lib/api.js";
+import { getTagged, isAborted, lines } from "../lib/api.js";
 import { saved } from "../lib/prefs.js";
 import { session } from "../lib/session.js";
 import { dateTime } from "../lib/format.js";
@@ -12,6 +12,8 @@ import { ProblemView } from "./problem.js";
 
 const FIRST = 500;
 const KEPT = 5000;
+const OLDER = 2000;
+const NOTHING = { lines: [], before: null, kept: KEPT, problem: null, loaded: false };
 const ROW = 20;
 // A line of a megabyte does not have to be in the page to be seen.
 const LONG = 2000;
@@ -21,13 +23,18 @@ export function Logs({ agent, run, height = 460, follow: wanted = true }) {
   const [stream, setStream] = useState("");
   const [text, setText] = useState("");
   const [follow, setFollow] = useState(wanted && !run);
-  const [state, setState] = useState({ lines: [], problem: null, loaded: false });
+  const [state, setState] = useState(NOTHING);
   // Counts what is asked anew after a failure.
   const [again, setAgain] = useState(0);
   const box = useRef(null);
   const [view, setView] = useState({ top: 0, height });
   const stick = useRef(true);
   const role = session.value.role;
+  const asked = useRef(null);
+  // How far from the end somebody reads: older lines come above, and what is in sight stays where it is.
+  const fromEnd = useRef(null);
+  const path = `/agents/${encodeURIComponent(agent)}/logs`;
+  const query = { text: text || null, stream: stream || null, run: run || null };
 
   useEffect(() => {
     const controller = new AbortController();
@@ -38,28 +45,31 @@ export function Logs({ agent, run, height = 460, follow: wanted = true }) {
       frame = 0;
       const fresh = pending;
       pending = [];
-      setState((before) => ({ lines: [...before.lines, ...fresh].slice(-KEPT), problem: null, loaded: true }));
+      setState((old) => {
+        const all = [...old.lines, ...fresh];
+        // Where the oldest are let go, the place before them is not where the list begins any more.
+        return { lines: all.slice(-old.kept), before: all.length > old.kept ? null : old.before, kept: old.kept, problem: null, loaded: true };
+      });
     };
     const add = (line) => {
       pending.push(line);
       frame ||= setTimeout(flush, 30);
     };
-    const query = { lines: FIRST, text: text || null, stream: stream || null, run: run || null };
-    const path = `/agents/${encodeURIComponent(agent)}/logs`;
-    setState({ lines: [], problem: null, loaded: false });
+    asked.current = controller;
+    setState(NOTHING);
     stick.current = true;
     const wait = new Promise((resolve) => { setTimeout(resolve, 1000); });
     const read = async () => {
       if (follow) {
         // The answer stays open; an empty log is known to be one after a moment.
         wait.then(() => { if (!signal.aborted) setState((before) => ({ ...before, loaded: true })); });
-        await lines(path, { ...query, follow: true }, add, { signal });
+        const onBefore = (before) => setState((old) => ({ ...old, before }));
+        await lines(path, { ...query, lines: FIRST, follow: true }, add, { signal, onBefore });
         if (!signal.aborted) setFollow(false);
         return;
       }
-      const body = await get(path, query, { signal });
-      const found = String(body ?? "").split("\n").filter(Boolean).map((line) => JSON.parse(line));
-      setState({ lines: found, problem: null, loaded: true });
+      const { body, before } = await getTagged(path, { ...query, lines: FIRST }, { signal });
+      setState({ ...NOTHING, lines: parse(body), before, loaded: true });
     };
     read().catch((problem) => {
       if (!isAborted(problem) && !signal.aborted) setState((before) => ({ ...before, problem, loaded: true }));
@@ -72,12 +82,27 @@ export function Logs({ agent, run, height = 460, follow: wanted = true }) {
 
   // While the end is in sight it stays in sight; who scrolls up reads on undisturbed.
   useLayoutEffect(() => {
-    if (stick.current && box.current) box.current.scrollTop = box.current.scrollHeight;
+    if (fromEnd.current !== null && box.current) box.current.scrollTop = box.current.scrollHeight - fromEnd.current;
+    else if (stick.current && box.current) box.current.scrollTop = box.current.scrollHeight;
+    fromEnd.current = null;
   }, [state.lines, wrap.value]);
   const scroll = () => {
     const { scrollTop, clientHeight, scrollHeight } = box.current;
     stick.current = scrollHeight - scrollTop - clientHeight < ROW * 1.5;
     setView({ top: scrollTop, height: clientHeight });
+  };
+
+  const older = async () => {
+    const { signal } = asked.current;
+    try {
+      const { body, before } = await getTagged(path, { ...query, lines: OLDER, before: state.before }, { signal });
+      const found = parse(body);
+      fromEnd.current = box.current.scrollHeight - box.current.scrollTop;
+      stick.current = false;
+      setState((old) => (old.before === state.before ? { ...old, lines: [...found, ...old.lines], before, kept: old.kept + found.length, problem: null } : old));
+    } catch (problem) {
+      if (!isAborted(problem) && !signal.aborted) setState((old) => ({ ...old, problem }));
+    }
   };
 
   const total = state.lines.length;
@@ -96,7 +121,8 @@ export function Logs({ agent, run, height = 460, follow: wanted = true }) {
       <${Choice} label="Stream" value=${stream} onPick=${setStream} options=${[["", "stdout and stderr"], ["stdout", "stdout"], ["stderr", "stderr"]]} />
       <label class="check"><input type="checkbox" checked=${follow} onChange=${(event) => setFollow(event.target.checked)} /> Follow</label>
       <label class="check"><input type="checkbox" checked=${wrap.value} onChange=${(event) => { wrap.value = event.target.checked; }} /> Wrap</label>
-      <span class="quiet">${total >= KEPT ? `the last ${KEPT} lines` : `${total} ${total === 1 ? "line" : "lines"}`}</span>
+      <span class="quiet">${total >= state.kept ? `the last ${total} lines` : `${total} ${total === 1 ? "line" : "lines"}`}</span>
+      ${state.before && !wrap.value ? html`<${Button} kind="quiet" onClick=${older}>Older lines</${Button}>` : null}
       <${Button} kind="quiet" onClick=${download} disabled=${total === 0}>Save</${Button}>
     </${Filters}>
     ${state.problem ? html`<${ProblemView} of=${state.problem} retry=${() => setAgain(again + 1)} />` : null}
@@ -107,6 +133,8 @@ export function Logs({ agent, run, height = 460, follow: wanted = true }) {
         ${shown.map((line, at) => html`<${Line} key=${from + at} line=${line} mark=${text} />`)}</div></div></div>
   </div>`;
 }
+
+const parse = (body) => String(body ?? "").split("\n").filter(Boolean).map((line) => JSON.parse(line));
 
 function Line({ line, mark }) {
   return html`<div class=${`log-line ${line.stream}`}><span class="log-time" title=${dateTime(line.time)}>${String(line.time).slice(11, 23).replace("Z", "")}</span>

@@ -1,6 +1,6 @@
 // What just happened, in a corner: successes go by themselves, problems stay until they are closed.
 import { html, signal } from "../lib/html.js";
-import { refresh } from "../lib/live.js";
+import { refreshAfter } from "../lib/live.js";
 import { Text } from "../lib/text.js";
 import { Icon } from "./icon.js";
 
@@ -29,7 +29,7 @@ export async function act(action, done, what) {
     const result = await (typeof action === "function" ? action() : action);
     const text = typeof done === "function" ? done(result) : done ?? result?.message;
     if (text) toast(text);
-    refresh();
+    refreshAfter();
     return result;
   } catch (problem) {
     showProblem(problem, what);

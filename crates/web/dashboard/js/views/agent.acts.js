@@ -1,7 +1,7 @@
 // What one can do to agents, from the list and from the page of one: the same words, the same questions.
 import { post } from "../lib/api.js";
 import { plural } from "../lib/format.js";
-import { refresh } from "../lib/live.js";
+import { refreshAfter } from "../lib/live.js";
 import { ask, confirm } from "../ui/confirm.js";
 import { act, toast } from "../ui/toast.js";
 
@@ -60,7 +60,7 @@ export async function commandAll(agents, verb) {
     const more = failures.length > 3 ? ` · and ${failures.length - 3} more` : "";
     toast(`${plural(failures.length, "agent")} not ${done}`, { tone: "bad", detail: failures.slice(0, 3).join(" · ") + more });
   }
-  refresh();
+  refreshAfter();
   return true;
 }
 
@@ -93,7 +93,7 @@ export async function runAll(agents) {
   const failed = results.map((result, at) => (result.status === "rejected" ? `${jobs[at].name}: ${result.reason.detail || result.reason.message}` : null)).filter(Boolean);
   if (failed.length < jobs.length) toast(`${plural(jobs.length - failed.length, "job")} queued`);
   if (failed.length > 0) toast(`${plural(failed.length, "job")} not queued`, { tone: "bad", detail: failed.slice(0, 3).join(" · ") });
-  refresh();
+  refreshAfter();
   return true;
 }
 

@@ -73,7 +73,7 @@ export default function Console() {
       ${wrong && html`<p class="tone-bad" role="alert">${wrong}</p>`}
       <div class="row"><${Button} kind="primary" type="submit" needs="operator" busy=${Boolean(busy)} title="Ctrl+Enter">${mode === "request" ? "Send request" : "Publish"}</>
         ${busy && html`<${Button} onClick=${() => busy.abort()}>Wait no more</>`}
-        <span class="quiet">It is sent in your name, and is in the audit log without its payload.</span></div>
+        <span class="quiet">It is sent in the operator's name, and is in the audit log without its payload.</span></div>
     </form>
     <section class="stack" aria-label="Answers" aria-live="polite">
       ${log.length === 0 && html`<div class="card"><p class="quiet">Answers appear here, the newest on top.</p></div>`}

@@ -1,4 +1,5 @@
 // What the events view shows: which facts fit, how loud they are, and how old and new ones become one list.
+import { fitsTopic } from "../lib/topic.js";
 
 /** Rows that are kept in the page: about an hour of a busy fleet. Older ones are a click away. */
 export const KEPT = 2_000;
@@ -12,7 +13,7 @@ export const TRIGGERS = ["schedule", "every", "subject", "after", "startup", "ma
 /** The filter as the API takes it. A family such as `agent` means all its topics. */
 export function query({ type, agent, run } = {}) {
   const asked = {};
-  const types = list(type).map((one) => (FAMILIES.includes(one) ? `${one}.>` : one));
+  const types = list(type).map(pattern);
   if (types.length > 0) asked.type = types.join(",");
   const agents = list(agent);
   if (agents.length > 0) asked.agent = agents.join(",");
@@ -22,23 +23,15 @@ export function query({ type, agent, run } = {}) {
 
 const list = (text) => (text ?? "").split(",").map((part) => part.trim()).filter(Boolean);
 
-/** Whether a topic fits a pattern as on the bus: `agent.*`, `memory.>`, or a word alone for a family. */
-export function fitsTopic(pattern, topic) {
-  const wanted = (FAMILIES.includes(pattern) ? `${pattern}.>` : pattern).split(".");
-  const words = topic.split(".");
-  for (const [at, part] of wanted.entries()) {
-    if (part === ">") return words.length > at;
-    if (at >= words.length || (part !== "*" && part !== words[at])) return false;
-  }
-  return wanted.length === words.length;
-}
+/** A family such as `agent` as the pattern of all its topics; everything else is a pattern already. */
+const pattern = (one) => (FAMILIES.includes(one) ? `${one}.>` : one);
 
 /** Whether a fact that just came fits the filter. */
 export function fits(fact, { type, agent, run, text } = {}) {
-  const types = list(type);
+  const types = list(type).map(pattern);
   const agents = list(agent);
   const data = fact.data ?? {};
-  return (types.length === 0 || types.some((pattern) => fitsTopic(pattern, fact.type))) &&
+  return (types.length === 0 || types.some((one) => fitsTopic(one, fact.type))) &&
     (agents.length === 0 || agents.includes(data.agent)) &&
     (!run?.trim() || data.run === run.trim()) && mentions(fact, text);
 }

@@ -1,5 +1,5 @@
 // What happened: every fact of the orchestrator as it comes, and every execution that has ended.
-import { html, useEffect, useMemo, useRef, useState } from "../lib/html.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib/html.js";
 import { get, isAborted } from "../lib/api.js";
 import { count, dateTime, plural } from "../lib/format.js";
 import { agents, paused, useFacts } from "../lib/live.js";
@@ -43,20 +43,28 @@ function Stream({ id }) {
   const latest = useRef(fields);
   latest.current = fields;
 
-  const load = async (before, signal) => {
+  // Facts that came while a page was loaded stay; those up to a gap go, as what is missing lies between them and the page.
+  const gap = useRef(0);
+  const wanted = useRef(null);
+  const load = async (before) => {
+    const { signal } = wanted.current;
     try {
       const page = await get("/events", { ...query(latest.current), before, limit: PAGE }, { signal });
-      setState((old) => ({ facts: merge(before ? old.facts : [], page.events, before ? Infinity : KEPT), problem: null, loading: false, more: page.events.length >= PAGE }));
+      setState((old) => ({
+        facts: before ? merge(old.facts, page.events, Infinity) : merge(old.facts.filter(({ seq }) => seq > gap.current), page.events),
+        problem: null, loading: false, more: page.events.length >= PAGE,
+      }));
     } catch (problem) {
       if (!isAborted(problem)) setState((old) => ({ ...old, problem, loading: false }));
     }
   };
-  useEffect(() => {
-    const controller = new AbortController();
-    setState((old) => ({ ...old, loading: true }));
+  // Another filter, another list: it is empty before the first fact that fits comes.
+  useLayoutEffect(() => {
+    gap.current = 0;
+    wanted.current = new AbortController();
+    setState({ facts: [], problem: null, loading: true, more: false });
     setWaiting([]);
-    load(undefined, controller.signal);
-    return () => controller.abort();
+    return () => wanted.current.abort();
   }, [key]);
   // Facts come one by one; the list is made anew once a frame.
   const arrived = useRef([]);
@@ -64,18 +72,21 @@ function Stream({ id }) {
   useEffect(() => () => cancelAnimationFrame(frame.current), []);
   useFacts(">", (fact) => {
     if (fact === null) {
+      gap.current = arrived.current.at(-1)?.seq ?? state.facts[0]?.seq ?? 0;
       load();
       return;
     }
-    if (!fits(fact, { ...latest.current, text: "" })) return;
     arrived.current.push(fact);
     frame.current ||= requestAnimationFrame(() => {
       frame.current = 0;
-      const fresh = arrived.current.splice(0);
+      const fresh = arrived.current.splice(0).filter((one) => fits(one, { ...latest.current, text: "" }));
+      if (fresh.length === 0) return;
       if (follow) setState((old) => ({ ...old, facts: merge(old.facts, fresh) }));
       else setWaiting((old) => merge(old, fresh));
     });
   });
+  // Once facts are listened to, so that none falls between the page and them.
+  useEffect(() => { load(); }, [key]);
   const resume = () => {
     setState((old) => ({ ...old, facts: merge(old.facts, waiting) }));
     setWaiting([]);
