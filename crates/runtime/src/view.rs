@@ -189,7 +189,7 @@ pub struct NextRunsQuery {
     pub span: Duration,
     /// The first so many, and what is due together with the last of them.
     pub limit: usize,
-    /// So many of one agent at most.
+    /// So many of one agent behind the place at most.
     pub each: usize,
     /// Only of this agent.
     pub agent: Option<AgentName>,
@@ -206,9 +206,9 @@ pub fn next_runs(house: &House, query: &NextRunsQuery) -> NextRuns {
     if only == Some(None) {
         return NextRuns { runs: Vec::new(), left_out: Vec::new() };
     }
-    // Whoever counts by agent counts from now on; otherwise nothing before the place has to be looked at.
-    let place = query.after.as_ref().filter(|_| query.each == usize::MAX);
-    let from = place.map_or(now.wall, |(at, _)| Timestamp::from_millis(at.as_millis() - 1).max(now.wall));
+    // Nothing before the place has to be looked at.
+    let from =
+        query.after.as_ref().map_or(now.wall, |(at, _)| Timestamp::from_millis(at.as_millis() - 1).max(now.wall));
     let wanted = Ahead { from, to: now.wall + query.span, limit: query.limit, each: query.each, only: only.flatten() };
     let passed = |next: &Upcoming| match (&query.after, directory.get(next.agent)) {
         (Some((at, agent)), Some(slot)) => (next.at, &slot.name) <= (*at, agent),

@@ -125,10 +125,21 @@ impl Client {
     }
 }
 
-/// The user who asks, as far as the environment tells.
+/// The user who asks, as far as the environment and the list of users tell.
 pub fn user() -> String {
     let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
-    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+    let uid = rustix::process::getuid().as_raw();
+    let listed = || name_of(&std::fs::read_to_string("/etc/passwd").ok()?, uid);
+    named.or_else(listed).unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// The name of a user in the form of passwd(5).
+fn name_of(passwd: &str, uid: u32) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, listed) = (fields.next()?, fields.nth(1)?);
+        (listed.parse() == Ok(uid)).then(|| name.to_owned())
+    })
 }
 
 fn nobody(state_dir: &Path) -> Failure {
@@ -203,6 +214,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_user_has_the_name_of_the_list() {
+        let list = "root:x:0:0:root:/root:/bin/sh\n# no line\nada:x:1000:1000::/home/ada:/bin/sh\n";
+        assert_eq!(name_of(list, 1_000).as_deref(), Some("ada"));
+        assert_eq!(name_of(list, 7), None);
+    }
 
     #[test]
     fn a_problem_becomes_a_failure_with_its_code() {

@@ -107,11 +107,15 @@ impl RecentBook {
                 self.mark_if(matches!(reason, Reason::MemoryPressure { .. }), recorded, Some(agent));
             }
             Event::AgentEnabled { agent, reason } => {
-                self.of_mut(agent).since = None;
+                // A trial does not make it well.
+                if !matches!(reason, Reason::HalfOpen | Reason::EarlyTrial) {
+                    self.of_mut(agent).since = None;
+                }
                 self.mark_if(matches!(reason, Reason::MemoryRecovered { .. }), recorded, Some(agent));
             }
             Event::HealthChanged { agent, healthy, .. } => {
-                self.of_mut(agent).since = (!healthy).then_some(at);
+                let recent = self.of_mut(agent);
+                recent.since = if *healthy { None } else { recent.since.or(Some(at)) };
             }
             Event::AgentRestarting { agent, reason, .. } => {
                 self.mark_if(matches!(reason, Reason::MemoryLimit { .. }), recorded, Some(agent));

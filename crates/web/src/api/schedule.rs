@@ -17,8 +17,8 @@ use crate::server::Shared;
 /// Times, unless the caller says otherwise.
 const LIMIT: usize = 200;
 const MAX_LIMIT: usize = 10_000;
-/// How many of one agent, where they are counted: what stands before a page is looked at again for it.
-const MOST_OF_EACH: usize = 100;
+/// How many of one agent, where they are counted.
+const MOST_OF_EACH: usize = 10_000;
 /// How far ahead may be asked: a leap year.
 const MAX_HOURS: f64 = 366.0 * 24.0;
 
@@ -38,8 +38,8 @@ pub(crate) struct Wish {
     cursor: Option<String>,
     /// Only of this agent.
     agent: Option<AgentName>,
-    /// So many of one agent at most, so that who runs every second does not hide the rest; without: all.
-    #[param(minimum = 1, maximum = 100)]
+    /// So many of one agent on a page at most, so that who runs every second does not hide the rest; without: all.
+    #[param(minimum = 1, maximum = 10_000)]
     per_agent: Option<usize>,
 }
 

@@ -30,8 +30,9 @@ pub(crate) use viewer::{file, page};
     info(
         title = "Werkpilot",
         description = "Everything that the command line and the dashboard do goes through this API. Over TCP it wants a \
-            token (`werkpilot token create`) or a session; docs/design/api.md tells of paging, problems, repeated requests \
-            and versions.",
+            token (`werkpilot token create`) or a session. Lists have `limit` and `cursor`, and `next` in the answer, null at the \
+            end. Problems (RFC 9457) say what to do in `hint`. A trigger or replay with an `Idempotency-Key` is done once \
+            within 24 hours. Within v1, members and operations are added, and none is taken away.",
         license(name = "MIT", identifier = "MIT"),
         contact(),
     ),

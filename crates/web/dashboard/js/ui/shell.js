@@ -76,7 +76,7 @@ function Bars() {
   const store = system?.store;
   return html`
     ${offlineSince.value !== null ? html`<div class="bar bad" role="alert"><${Icon} of="warn" /><span class="grow"><b>The orchestrator does not answer</b> since ${relative(offlineSince.value, now.value)}. What you see is from before; this page goes on by itself.</span></div>` : null}
-    ${system && system.phase !== "running" ? html`<div class="bar busy"><span class="grow"><b>${system.phase === "booting" ? "Booting" : words(system.phase)}</b>${system.phase === "booting" ? ": agents are started layer by layer." : ": running agents are being ended."}</span></div>` : null}
+    ${system && system.phase !== "running" && offlineSince.value === null ? html`<div class="bar busy"><span class="grow"><b>${system.phase === "booting" ? "Booting" : words(system.phase)}</b>${system.phase === "booting" ? ": agents are started layer by layer." : ": running agents are being ended."}</span></div>` : null}
     ${system?.paused ? html`<div class="bar warn"><${Icon} of="pause" /><span class="grow"><b>All triggers are paused.</b> Nothing runs but what is started by hand.</span>${may("operator") ? html`<${ResumeTriggers} />` : html`<code>werkpilot resume</code>`}</div>` : null}
     ${store && store.state !== "ok" && store.state !== "none" ? html`<div class="bar bad" role="alert"><${Icon} of="warn" /><span class="grow"><b>The state on disk is ${store.state}.</b> ${store.reason ?? ""} What has to be kept is refused until it is well again.</span></div>` : null}`;
 }

@@ -72,7 +72,7 @@ function Entries({ first, fields, id }) {
   const list = html`
     <${Chain} of=${first}/>
     <p class="quiet">${plural(all.length, "entry", "entries")}${cursor ? ", there are older ones" : ""}</p>
-    <${Table} label="Audit log" columns=${COLUMNS} rows=${all} rowKey=${(entry) => entry.id} href=${(entry) => href("audit", entry.id, route.value.query)} rowClass=${(entry) => (String(entry.id) === id ? "current" : "")}
+    <${Table} label="Audit log" cardHeight=${104} columns=${COLUMNS} rows=${all} rowKey=${(entry) => entry.id} href=${(entry) => href("audit", entry.id, route.value.query)} rowClass=${(entry) => (String(entry.id) === id ? "current" : "")}
       empty=${any ? html`<${Empty} title="No entry fits the filter" action=${html`<${Button} onClick=${() => setQuery({ who: null, action: null, since: null })}>Clear the filter</>`}/>`
         : html`<${Empty} title="Nobody has changed anything yet" text="Every change through this page, the API and the CLI is here, with what was before and after."/>`}/>
     ${problem && html`<${ProblemView} of=${problem} retry=${more}/>`}
