@@ -2,9 +2,10 @@
 
 use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, IF_MATCH};
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
+use werkpilot_runtime::Handle;
 use werkpilot_runtime::agents::reload::{ReloadPreview, ReloadReport};
 
 use super::{by, message};
@@ -117,6 +118,19 @@ fn tag(settings: &Value, version: u64) -> EntityTag {
     etag::of(format!("{version:x} {settings}").as_bytes())
 }
 
+/// Begins the shutdown when the request is done with: it is in the audit log then, and its answer on its way. A fleet
+/// without agents is down so soon that the answer would be cut off.
+struct ShutDown {
+    handle: Handle,
+    reason: String,
+}
+
+impl Drop for ShutDown {
+    fn drop(&mut self) {
+        self.handle.shut_down(&self.reason);
+    }
+}
+
 /// Shuts the orchestrator down.
 #[utoipa::path(
     post, path = "/api/v1/shutdown", operation_id = "shutDown", tag = "orchestrator",
@@ -124,6 +138,7 @@ fn tag(settings: &Value, version: u64) -> EntityTag {
 )]
 pub(crate) async fn shutdown(shared: Data<Shared>, request: HttpRequest) -> HttpResponse {
     note(&request, "orchestrator", Value::Null, json!({ "shuttingDown": true }));
-    shared.handle.shut_down(&format!("werkpilot down by {}", by(&request)));
+    let begin = ShutDown { handle: shared.handle.clone(), reason: format!("werkpilot down by {}", by(&request)) };
+    request.extensions_mut().insert(begin);
     HttpResponse::Accepted().json(Message { message: "the orchestrator is shutting down".to_owned() })
 }
