@@ -37,6 +37,21 @@ const test = base.test.extend({
     await fleet.stop();
   }, { scope: "worker", timeout: 60_000 }],
 
+  // `const own = await start({ args })`: a fleet for one test. Nobody looks on when it goes down, as what is refused then
+  // would count as a fault.
+  start: async ({ page }, use) => {
+    const fleets = [];
+    await use(async (options) => {
+      fleets.push(await Fleet.start(options));
+      return fleets.at(-1);
+    });
+    try {
+      await page.goto("about:blank");
+    } finally {
+      for (const fleet of fleets) await fleet.stop();
+    }
+  },
+
   baseURL: async ({ fleet }, use) => { await use(fleet.url); },
 
   page: async ({ page, fleet, expected }, use, info) => {
@@ -111,4 +126,4 @@ const test = base.test.extend({
   },
 });
 
-module.exports = { test, expect: base.expect, Fleet };
+module.exports = { test, expect: base.expect };

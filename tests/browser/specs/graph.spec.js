@@ -1,4 +1,4 @@
-const { test, expect, Fleet } = require("../fixture.js");
+const { test, expect } = require("../fixture.js");
 
 const box = (page, name) => page.getByRole("button", { name: new RegExp(`^${name}, `) });
 
@@ -75,18 +75,14 @@ test("an agent is chosen in the graph; it fits every screen, and is accessible",
   await fits("graph");
 });
 
-test("a thousand agents are cells, and one of them is drawn with what is around it", async ({ page, expected }) => {
+test("a thousand agents are cells, and one of them is drawn with what is around it", async ({ page, expected, start }) => {
   expected.push(/a request to another host: http:\/\/127/);
   const agents = Array.from({ length: 1_000 }, (_, at) => `[[agent]]\nname = "n${at}"\ndepartment = "d${at % 9}"\ncommand = ["true"]\nkind = "job"\n${at >= 100 ? `dependencies = ["n${at - 100}"]\n` : ""}`);
-  const fleet = await Fleet.start({ agents });
-  try {
-    await page.goto(`${fleet.url}/#/graph`);
-    await expect(page.getByText(/agents are too many to draw with their lines/)).toBeVisible();
-    await page.getByRole("button", { name: /^n950, / }).click();
-    await expect(page).toHaveURL(/graph\/n950/);
-    await expect(box(page, "n850")).toBeVisible();
-    await expect(page.getByRole("button", { name: /^n\d+, / })).toHaveCount(10);
-  } finally {
-    await fleet.stop();
-  }
+  const fleet = await start({ agents });
+  await page.goto(`${fleet.url}/#/graph`);
+  await expect(page.getByText(/agents are too many to draw with their lines/)).toBeVisible();
+  await page.getByRole("button", { name: /^n950, / }).click();
+  await expect(page).toHaveURL(/graph\/n950/);
+  await expect(box(page, "n850")).toBeVisible();
+  await expect(page.getByRole("button", { name: /^n\d+, / })).toHaveCount(10);
 });

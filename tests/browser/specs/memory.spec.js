@@ -1,4 +1,4 @@
-const { test, expect, Fleet } = require("../fixture.js");
+const { test, expect } = require("../fixture.js");
 
 test("how short memory is, what happens next, and who uses it", async ({ page, open, fleet }) => {
   await expect(async () => expect((await fleet.get("/memory")).agents.length).toBeGreaterThan(0)).toPass();
@@ -20,24 +20,20 @@ test("memory fits every screen, and is accessible", async ({ page, as, open, fit
   await fits("memory");
 });
 
-test("when it is critical the ladder says so, and a profile is kept", async ({ page, expected }) => {
+test("when it is critical the ladder says so, and a profile is kept", async ({ page, expected, start }) => {
   expected.push(/a request to another host: http:\/\/127/);
   // Less than the orchestrator itself needs: critical from the first look on.
-  const fleet = await Fleet.start({ config: "[memory]\ninterval = \"1s\"\nbudget = \"16MiB\"\n" });
-  try {
-    await page.context().request.post(`${fleet.url}/api/v1/session`, { data: { token: fleet.tokens.viewer }, headers: { origin: fleet.url } });
-    await expect(async () => expect((await fleet.get("/memory")).level).toBe("critical")).toPass();
-    await page.goto(`${fleet.url}/#/memory`);
-    const ladder = page.getByRole("region", { name: "The ladder" });
-    await expect(ladder.getByRole("listitem").filter({ hasText: "critical" })).toContainText("now");
-    await expect(page.getByRole("region", { name: "The last two hours" }).getByRole("listitem").filter({ hasText: "memory.critical" }).first()).toBeVisible();
-    await page.getByRole("region", { name: "Profiles" }).getByRole("link").first().click();
-    const profile = page.getByRole("region", { name: /^Profile / });
-    await expect(profile).toContainText("critical");
-    await expect(profile.getByRole("region", { name: "Agents" })).toBeVisible();
-    await page.keyboard.press("Escape");
-    await expect(profile).toHaveCount(0);
-  } finally {
-    await fleet.stop();
-  }
+  const fleet = await start({ config: "[memory]\ninterval = \"1s\"\nbudget = \"16MiB\"\n" });
+  await page.context().request.post(`${fleet.url}/api/v1/session`, { data: { token: fleet.tokens.viewer }, headers: { origin: fleet.url } });
+  await expect(async () => expect((await fleet.get("/memory")).level).toBe("critical")).toPass();
+  await page.goto(`${fleet.url}/#/memory`);
+  const ladder = page.getByRole("region", { name: "The ladder" });
+  await expect(ladder.getByRole("listitem").filter({ hasText: "critical" })).toContainText("now");
+  await expect(page.getByRole("region", { name: "The last two hours" }).getByRole("listitem").filter({ hasText: "memory.critical" }).first()).toBeVisible();
+  await page.getByRole("region", { name: "Profiles" }).getByRole("link").first().click();
+  const profile = page.getByRole("region", { name: /^Profile / });
+  await expect(profile).toContainText("critical");
+  await expect(profile.getByRole("region", { name: "Agents" })).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(profile).toHaveCount(0);
 });

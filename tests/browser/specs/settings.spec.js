@@ -1,6 +1,6 @@
 const fs = require("node:fs");
 const path = require("node:path");
-const { test, expect, Fleet } = require("../fixture.js");
+const { test, expect } = require("../fixture.js");
 
 async function loggedIn(page, fleet, role) {
   await page.context().request.post(`${fleet.url}/api/v1/session`, { data: { token: fleet.tokens[role] }, headers: { origin: fleet.url } });
@@ -22,32 +22,28 @@ test("every setting has its value, its source and its effect", async ({ page, as
   await expect(page).toHaveURL(/q=layer_timeout/);
 });
 
-test("what is in the files is shown before it is reloaded, and then it is", async ({ page, expected }) => {
+test("what is in the files is shown before it is reloaded, and then it is", async ({ page, expected, start }) => {
   expected.push(/a request to another host: http:\/\/127/);
-  const fleet = await Fleet.start({ args: ["--no-watch"] });
-  try {
-    await loggedIn(page, fleet, "admin");
-    await page.goto(`${fleet.url}/#/settings/reload`);
-    await expect(page.getByText("The files are what is in effect")).toBeVisible();
-    const before = fs.readFileSync(path.join(fleet.registry, "fleet.toml"), "utf8");
-    fleet.write("more.toml", "[[agent]]\nname = \"newcomer\"\ncommand = [\"true\"]\nkind = \"job\"\n");
-    fleet.write("fleet.toml", before.replace("every = \"2s\"", "every = \"4s\"").replace(/\[\[agent\]\]\nname = "off"[\s\S]*?(?=\[\[agent\]\]|$)/, ""));
-    fs.appendFileSync(fleet.config, "[queue]\nageing = \"9m\"\n");
-    const changes = page.getByRole("region", { name: "What a reload would change" });
-    await expect(changes.getByRole("listitem").filter({ hasText: "newcomer" })).toContainText("added");
-    await expect(changes.getByRole("listitem").filter({ hasText: "off" })).toContainText("removed");
-    await expect(changes.getByRole("listitem").filter({ hasText: "ticker" })).toContainText(/every\s*2s\s*→ becomes 4s/);
-    await expect(changes.getByRole("listitem").filter({ hasText: "queue.ageing" })).toContainText(/5m\s*→ becomes 9m/);
-    await page.getByRole("button", { name: "Reload…" }).click();
-    const dialog = page.getByRole("dialog", { name: "Reload: 1 agent added, 1 agent removed, 1 agent changed, 1 setting changed?" });
-    await expect(dialog).toContainText("1 agent will be stopped");
-    await dialog.getByRole("button", { name: "Reload", exact: true }).click();
-    await expect(page.getByText("Reloaded: 1 agent added")).toBeVisible();
-    await expect(page.getByText("The files are what is in effect")).toBeVisible();
-    expect((await fleet.get("/agents/newcomer")).name).toBe("newcomer");
-  } finally {
-    await fleet.stop();
-  }
+  const fleet = await start({ args: ["--no-watch"] });
+  await loggedIn(page, fleet, "admin");
+  await page.goto(`${fleet.url}/#/settings/reload`);
+  await expect(page.getByText("The files are what is in effect")).toBeVisible();
+  const before = fs.readFileSync(path.join(fleet.registry, "fleet.toml"), "utf8");
+  fleet.write("more.toml", "[[agent]]\nname = \"newcomer\"\ncommand = [\"true\"]\nkind = \"job\"\n");
+  fleet.write("fleet.toml", before.replace("every = \"2s\"", "every = \"4s\"").replace(/\[\[agent\]\]\nname = "off"[\s\S]*?(?=\[\[agent\]\]|$)/, ""));
+  fs.appendFileSync(fleet.config, "[queue]\nageing = \"9m\"\n");
+  const changes = page.getByRole("region", { name: "What a reload would change" });
+  await expect(changes.getByRole("listitem").filter({ hasText: "newcomer" })).toContainText("added");
+  await expect(changes.getByRole("listitem").filter({ hasText: "off" })).toContainText("removed");
+  await expect(changes.getByRole("listitem").filter({ hasText: "ticker" })).toContainText(/every\s*2s\s*→ becomes 4s/);
+  await expect(changes.getByRole("listitem").filter({ hasText: "queue.ageing" })).toContainText(/5m\s*→ becomes 9m/);
+  await page.getByRole("button", { name: "Reload…" }).click();
+  const dialog = page.getByRole("dialog", { name: "Reload: 1 agent added, 1 agent removed, 1 agent changed, 1 setting changed?" });
+  await expect(dialog).toContainText("1 agent will be stopped");
+  await dialog.getByRole("button", { name: "Reload", exact: true }).click();
+  await expect(page.getByText("Reloaded: 1 agent added")).toBeVisible();
+  await expect(page.getByText("The files are what is in effect")).toBeVisible();
+  expect((await fleet.get("/agents/newcomer")).name).toBe("newcomer");
 });
 
 test("faults of files that were rejected stay in sight until they are mended", async ({ page, as, open, fleet }) => {
@@ -102,27 +98,23 @@ test("triggers are paused and resumed", async ({ page, as, open, fleet }) => {
   await expect(page.getByRole("button", { name: "Shut down…" })).toHaveAttribute("aria-disabled", "true");
 });
 
-test("who is told of what, and a test of it; and the orchestrator is shut down", async ({ page, expected }) => {
+test("who is told of what, and a test of it; and the orchestrator is shut down", async ({ page, expected, start }) => {
   expected.push(/Failed to load resource|ERR_|net::|a request to another host: http:\/\/127/);
-  const fleet = await Fleet.start({ config: "[[notify]]\nname = \"desk\"\ncommand = [\"/bin/cat\"]\nevents = [\"dlq.added\"]\n\n[[notify]]\nname = \"dead\"\ncommand = [\"/bin/false\"]\nevents = [\"agent.disabled\"]\n" });
-  try {
-    await loggedIn(page, fleet, "admin");
-    await page.goto(`${fleet.url}/#/settings/notifications`);
-    const desk = page.getByRole("article", { name: "Target desk" });
-    await expect(desk).toContainText("dlq.added");
-    await desk.getByRole("button", { name: "Test desk" }).click();
-    await expect(desk.getByRole("status")).toContainText("arrived in");
-    await page.getByRole("button", { name: "Test all" }).click();
-    await expect(page.getByRole("article", { name: "Target dead" }).getByRole("status")).toContainText("Test:");
-    await expect(page.getByText("1 of 2 tests did not arrive")).toBeVisible();
-    await page.getByRole("tab", { name: "Orchestrator" }).click();
-    await page.getByRole("button", { name: "Shut down…" }).click();
-    await page.getByRole("dialog", { name: "Shut down the orchestrator?" }).getByRole("button", { name: "Shut down" }).click();
-    await expect(page.getByText("the orchestrator is shutting down")).toBeVisible();
-    await fleet.ended;
-  } finally {
-    await fleet.stop();
-  }
+  const fleet = await start({ config: "[[notify]]\nname = \"desk\"\ncommand = [\"/bin/cat\"]\nevents = [\"dlq.added\"]\n\n[[notify]]\nname = \"dead\"\ncommand = [\"/bin/false\"]\nevents = [\"agent.disabled\"]\n" });
+  await loggedIn(page, fleet, "admin");
+  await page.goto(`${fleet.url}/#/settings/notifications`);
+  const desk = page.getByRole("article", { name: "Target desk" });
+  await expect(desk).toContainText("dlq.added");
+  await desk.getByRole("button", { name: "Test desk" }).click();
+  await expect(desk.getByRole("status")).toContainText("arrived in");
+  await page.getByRole("button", { name: "Test all" }).click();
+  await expect(page.getByRole("article", { name: "Target dead" }).getByRole("status")).toContainText("Test:");
+  await expect(page.getByText("1 of 2 tests did not arrive")).toBeVisible();
+  await page.getByRole("tab", { name: "Orchestrator" }).click();
+  await page.getByRole("button", { name: "Shut down…" }).click();
+  await page.getByRole("dialog", { name: "Shut down the orchestrator?" }).getByRole("button", { name: "Shut down" }).click();
+  await expect(page.getByText("the orchestrator is shutting down")).toBeVisible();
+  await fleet.ended;
 });
 
 test("settings need a login, tokens the role admin", async ({ page, as, open }) => {

@@ -1,4 +1,4 @@
-const { test, expect, Fleet } = require("../fixture.js");
+const { test, expect } = require("../fixture.js");
 
 const VIEWS = [["overview", "Overview", "o"], ["agents", "Agents", "a"], ["graph", "Graph", "g"], ["schedule", "Schedule", "s"], ["queue", "Queue", "q"], ["dead-letters", "Dead letters", "d"],
   ["bus", "Bus", "b"], ["memory", "Memory", "m"], ["events", "Events", "e"], ["reports", "Reports", "r"], ["settings", "Settings", "t"], ["audit", "Audit", "u"]];
@@ -102,22 +102,18 @@ test("what is not a view is said, with the way back", async ({ page, open }) => 
   await expect(page.getByRole("heading", { level: 1, name: "Overview" })).toBeVisible();
 });
 
-test("an orchestrator that is gone is said, and the page goes on when it is back", async ({ browser }) => {
+test("an orchestrator that is gone is said, and the page goes on when it is back", async ({ browser, start }) => {
   test.setTimeout(90_000);
-  const fleet = await Fleet.start();
+  const fleet = await start();
   const page = await browser.newPage();
-  try {
-    await page.goto(`${fleet.url}/#/overview`);
-    await expect(page.getByRole("heading", { level: 1, name: "Overview" })).toBeVisible();
-    await fleet.restart(async () => {
-      await expect(page.getByText("The orchestrator does not answer")).toBeVisible({ timeout: 15_000 });
-      await expect(page.getByText("Not reached")).toBeVisible();
-    });
-    await expect(page.getByText("The orchestrator does not answer")).toHaveCount(0, { timeout: 15_000 });
-  } finally {
-    await page.close();
-    await fleet.stop();
-  }
+  await page.goto(`${fleet.url}/#/overview`);
+  await expect(page.getByRole("heading", { level: 1, name: "Overview" })).toBeVisible();
+  await fleet.restart(async () => {
+    await expect(page.getByText("The orchestrator does not answer")).toBeVisible({ timeout: 15_000 });
+    await expect(page.getByText("Not reached")).toBeVisible();
+  });
+  await expect(page.getByText("The orchestrator does not answer")).toHaveCount(0, { timeout: 15_000 });
+  await page.close();
 });
 
 test("a proxy that has no orchestrator, and one that is busy, are interruptions: then everything is loaded anew", async ({ page, as, open, expected }) => {
