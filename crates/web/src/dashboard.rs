@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::OnceLock;
 
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, EntityTag, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
@@ -23,6 +23,7 @@ use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 
 use crate::compress::takes_gzip;
+use crate::etag;
 use crate::gate::page_policy;
 use crate::problem::Problem;
 
@@ -53,7 +54,7 @@ struct Asset {
 
 impl Asset {
     fn of(name: &str, plain: Bytes) -> Self {
-        let tag = hex(&plain);
+        let tag = etag::digits(&plain);
         let gzip =
             (plain.len() >= WORTH_COMPRESSING).then(|| compressed(&plain)).filter(|gzip| gzip.len() < plain.len());
         Self { kind: kind(name), plain, gzip, tag }
@@ -62,13 +63,11 @@ impl Asset {
     /// Answers a request for it.
     fn answer(&self, request: &HttpRequest, cache: &'static str) -> HttpResponse {
         let gzip = self.gzip.as_ref().filter(|_| takes_gzip(request.headers()));
-        let tag = if gzip.is_some() { format!("\"{}-gzip\"", self.tag) } else { format!("\"{}\"", self.tag) };
-        let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-        let unchanged =
-            known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
+        let tag = EntityTag::new_strong(if gzip.is_some() { format!("{}-gzip", self.tag) } else { self.tag.clone() });
+        let unchanged = etag::is_known(request, &tag);
         let mut answer = HttpResponse::build(if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
         answer
-            .insert_header((header::ETAG, tag))
+            .insert_header((header::ETAG, tag.to_string()))
             .insert_header((header::VARY, "accept-encoding"))
             .insert_header((header::CACHE_CONTROL, HeaderValue::from_static(cache)));
         if unchanged {
@@ -91,15 +90,15 @@ struct Release {
 
 impl Release {
     fn new() -> Self {
-        let mut all = Sha256::new();
+        let mut all = Vec::new();
         let mut names: Vec<Cow<'static, str>> = Files::iter().collect();
         names.sort_unstable();
         for name in &names {
-            all.update(name.as_bytes());
-            all.update(read(name).unwrap_or_default());
+            all.extend_from_slice(name.as_bytes());
+            all.extend_from_slice(&read(name).unwrap_or_default());
         }
         let version =
-            if FROM_DISK { "0".repeat(VERSION_LENGTH) } else { hex_of(&all.finalize())[..VERSION_LENGTH].to_owned() };
+            if FROM_DISK { "0".repeat(VERSION_LENGTH) } else { etag::digits(&all)[..VERSION_LENGTH].to_owned() };
         let page = page_text(&version);
         let import_map_hash = STANDARD.encode(Sha256::digest(import_map(&page).as_bytes()));
         let mut assets = BTreeMap::new();
@@ -199,19 +198,6 @@ fn kind(name: &str) -> &'static str {
         Some("svg") => "image/svg+xml",
         _ => "text/plain; charset=utf-8",
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    hex_of(&Sha256::digest(bytes))[..32].to_owned()
-}
-
-fn hex_of(digest: &[u8]) -> String {
-    use std::fmt::Write;
-
-    digest.iter().fold(String::with_capacity(2 * digest.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

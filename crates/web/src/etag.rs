@@ -6,30 +6,36 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, IfMatch, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
+use werkpilot_core::digest::Digest;
 
 use crate::problem::Problem;
 
-/// Bytes of the hash that are used: two states with one tag are not to be expected.
-const BYTES: usize = 16;
+/// Digits of the hash that are used: two states with one tag are not to be expected.
+const DIGITS: usize = 32;
 
 /// The tag of these bytes.
 pub(crate) fn of(bytes: &[u8]) -> EntityTag {
-    use std::fmt::Write;
+    EntityTag::new_strong(digits(bytes))
+}
 
-    let mut text = String::with_capacity(2 * BYTES);
-    for byte in &Sha256::digest(bytes)[..BYTES] {
-        let _ = write!(text, "{byte:02x}");
-    }
-    EntityTag::new_strong(text)
+/// The digits of the tag of these bytes.
+pub(crate) fn digits(bytes: &[u8]) -> String {
+    let mut text = Digest::of(bytes).to_string();
+    text.truncate(DIGITS);
+    text
+}
+
+/// Whether the client has it already, in whatever encoding (`If-None-Match`).
+pub(crate) fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
+    IfNoneMatch::parse(request).is_ok_and(|known| match known {
+        IfNoneMatch::Any => true,
+        IfNoneMatch::Items(tags) => tags.iter().any(|known| known.weak_eq(tag)),
+    })
 }
 
 /// 200 with the value and its tag; 304 without it for those who have it already.
 pub(crate) fn json(request: &HttpRequest, tag: &EntityTag, value: &impl Serialize) -> HttpResponse {
-    let known = IfNoneMatch::parse(request).is_ok_and(|known| match known {
-        IfNoneMatch::Any => true,
-        IfNoneMatch::Items(tags) => tags.iter().any(|known| known.weak_eq(tag)),
-    });
+    let known = is_known(request, tag);
     let mut answer = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     // Kept by the client, but asked for each time.
     answer.insert_header((ETAG, tag.to_string())).insert_header((CACHE_CONTROL, "no-cache"));

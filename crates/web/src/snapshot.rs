@@ -10,14 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, EntityTag, Header, HeaderValue, IfNoneMatch, VARY,
-};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, EntityTag, HeaderValue, VARY};
 use actix_web::{HttpRequest, HttpResponse};
 use tokio::time::Instant;
 use werkpilot_runtime::Handle;
 
 use crate::compress::takes_gzip;
+use crate::etag;
 use crate::problem::Problem;
 use crate::routes::Listener;
 use crate::server::Shared;
@@ -168,7 +167,7 @@ pub(crate) async fn changes(shared: &Shared, request: &HttpRequest, since: Optio
 }
 
 fn answer(request: &HttpRequest, form: &Form, compressed: bool, vary: &'static str) -> HttpResponse {
-    let known = knows(request, &form.tag);
+    let known = form.tag.parse::<EntityTag>().is_ok_and(|tag| etag::is_known(request, &tag));
     let mut answer = match (known, compressed) {
         (true, _) => HttpResponse::NotModified().finish(),
         (false, true) => HttpResponse::Ok().body(form.compressed()),
@@ -188,16 +187,6 @@ fn answer(request: &HttpRequest, form: &Form, compressed: bool, vary: &'static s
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     answer
-}
-
-fn knows(request: &HttpRequest, tag: &str) -> bool {
-    let Ok(known) = IfNoneMatch::parse(request) else { return false };
-    match known {
-        IfNoneMatch::Any => true,
-        IfNoneMatch::Items(tags) => {
-            tag.parse::<EntityTag>().is_ok_and(|tag| tags.iter().any(|known| known.weak_eq(&tag)))
-        }
-    }
 }
 
 #[cfg(test)]
