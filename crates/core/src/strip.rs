@@ -15,22 +15,8 @@ const MASK: u128 = (1 << (BITS * LENGTH)) - 1;
 /// How an execution, or a life of a service, went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mark {
-    /// An execution succeeded.
-    Succeeded,
-    /// An execution failed for good.
-    Failed,
-    /// The last attempt took too long.
-    TimedOut,
-    /// It was not started, as intended.
-    Skipped,
-    /// It was not accepted.
-    Refused,
-    /// Somebody, or a newer one, ended it.
-    Cancelled,
-    /// Cut off by shutdown or crash.
-    Interrupted,
-    /// Nobody can say.
-    Lost,
+    /// An execution ended.
+    Ended(End),
     /// A service became ready.
     Up,
     /// A service could not be started, or ended badly.
@@ -39,56 +25,35 @@ pub enum Mark {
     Down,
 }
 
-impl Mark {
-    /// All of them; the place is the code.
-    pub const ALL: [Self; 11] = [
-        Self::Succeeded,
-        Self::Failed,
-        Self::TimedOut,
-        Self::Skipped,
-        Self::Refused,
-        Self::Cancelled,
-        Self::Interrupted,
-        Self::Lost,
-        Self::Up,
-        Self::Crashed,
-        Self::Down,
-    ];
+/// All marks with their letters in the API; the place is the code.
+const MARKS: [(Mark, char); 11] = [
+    (Mark::Ended(End::Succeeded), 's'),
+    (Mark::Ended(End::Failed), 'f'),
+    (Mark::Ended(End::TimedOut), 't'),
+    (Mark::Ended(End::Skipped), 'k'),
+    (Mark::Ended(End::Refused), 'r'),
+    (Mark::Ended(End::Cancelled), 'c'),
+    (Mark::Ended(End::Interrupted), 'i'),
+    (Mark::Ended(End::Lost), 'l'),
+    (Mark::Up, 'u'),
+    (Mark::Crashed, 'x'),
+    (Mark::Down, 'd'),
+];
 
+impl Mark {
     /// The letter that the API uses.
-    pub const fn letter(self) -> char {
-        match self {
-            Self::Succeeded => 's',
-            Self::Failed => 'f',
-            Self::TimedOut => 't',
-            Self::Skipped => 'k',
-            Self::Refused => 'r',
-            Self::Cancelled => 'c',
-            Self::Interrupted => 'i',
-            Self::Lost => 'l',
-            Self::Up => 'u',
-            Self::Crashed => 'x',
-            Self::Down => 'd',
-        }
+    pub fn letter(self) -> char {
+        MARKS[self.place()].1
     }
 
-    const fn code(self) -> u128 {
-        self as u128 + 1
+    fn place(self) -> usize {
+        MARKS.iter().position(|(mark, _)| *mark == self).expect("each mark has its place")
     }
 }
 
 impl From<End> for Mark {
     fn from(end: End) -> Self {
-        match end {
-            End::Succeeded => Self::Succeeded,
-            End::Failed => Self::Failed,
-            End::TimedOut => Self::TimedOut,
-            End::Skipped => Self::Skipped,
-            End::Refused => Self::Refused,
-            End::Cancelled => Self::Cancelled,
-            End::Interrupted => Self::Interrupted,
-            End::Lost => Self::Lost,
-        }
+        Self::Ended(end)
     }
 }
 
@@ -98,8 +63,8 @@ pub struct Strip(u128);
 
 impl Strip {
     /// One more end.
-    pub const fn push(&mut self, mark: Mark) {
-        self.0 = ((self.0 << BITS) | mark.code()) & MASK;
+    pub fn push(&mut self, mark: Mark) {
+        self.0 = ((self.0 << BITS) | (mark.place() as u128 + 1)) & MASK;
     }
 
     /// Whether there is none.
@@ -112,7 +77,7 @@ impl Strip {
         let places = (0..LENGTH).rev();
         places.filter_map(move |place| {
             let code = usize::try_from(self.0 >> (BITS * place) & 0xF).ok()?;
-            Mark::ALL.get(code.checked_sub(1)?).copied()
+            MARKS.get(code.checked_sub(1)?).map(|(mark, _)| *mark)
         })
     }
 }
@@ -153,15 +118,15 @@ mod tests {
 
     #[test]
     fn no_two_marks_have_the_same_letter() {
-        let mut letters = Mark::ALL.map(Mark::letter);
+        let mut letters = MARKS.map(|(mark, _)| mark.letter());
         letters.sort_unstable();
         assert!(letters.windows(2).all(|two| two[0] != two[1]), "{letters:?}");
     }
 
     proptest! {
         #[test]
-        fn the_last_twenty_stay_in_their_order(codes in prop::collection::vec(0..Mark::ALL.len(), 0..60)) {
-            let marks: Vec<Mark> = codes.into_iter().map(|code| Mark::ALL[code]).collect();
+        fn the_last_twenty_stay_in_their_order(codes in prop::collection::vec(0..MARKS.len(), 0..60)) {
+            let marks: Vec<Mark> = codes.into_iter().map(|code| MARKS[code].0).collect();
             let strip: Strip = marks.iter().copied().collect();
             let kept: Vec<Mark> = strip.marks().collect();
             prop_assert_eq!(&kept[..], &marks[marks.len().saturating_sub(LENGTH as usize)..]);
