@@ -87,3 +87,27 @@ async fn bytes(mut payload: web::Payload, limit: usize) -> Result<Vec<u8>, Probl
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, serde::Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Orders {
+        force: bool,
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_told_without_its_values() {
+        for body in [r#"{"force":"canary"}"#, r#"{"force":4711}"#] {
+            let text = parsed::<Orders>(body.as_bytes()).unwrap_err().to_string();
+            assert!(
+                !text.contains("canary") && !text.contains("4711") && text.contains("expected a boolean"),
+                "{text}"
+            );
+        }
+        let unknown = parsed::<Orders>(br#"{"froce":true}"#).unwrap_err().to_string();
+        assert!(unknown.contains("unknown field `froce`, expected `force`"), "{unknown}");
+    }
+}

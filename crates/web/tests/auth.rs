@@ -175,6 +175,7 @@ fn the_admin_token_is_in_the_state_folder_for_its_owner_and_can_be_revoked() {
         assert!(!list.text().contains(&token) && !list.text().contains("hash"));
         site.revoke("admin").await;
         site.tcp(&bearer(get("/api/v1/tokens"), &token)).await.problem(401);
+        assert!(!file.exists(), "no other database takes it for good again");
     });
 }
 

@@ -161,6 +161,31 @@ fn agents_are_filtered_and_paged() {
 }
 
 #[test]
+fn the_schedule_is_paged_through_agents_that_are_due_together() {
+    let due = |agent: &str, schedule: &str| {
+        let mut spec = job(agent, "true");
+        spec.job_mut().unwrap().triggers.schedule = Some(schedule.to_owned());
+        spec
+    };
+    let together = ["c", "a", "b"].map(|agent| due(agent, "0 3 * * *"));
+    let plan = Plan::of(together.into_iter().chain([due("d", "30 3 * * *")]).collect());
+    plan.run(|site| async move {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = site.get(&format!("/api/v1/schedule?hours=24&limit=1{cursor}")).await.json();
+            seen.push(page["runs"][0]["agent"].as_str().unwrap().to_owned());
+            let Some(next) = page["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        // At 03:10 the last one is due before the others of tomorrow.
+        assert!(seen == ["a", "b", "c", "d"] || seen == ["d", "a", "b", "c"], "{seen:?}");
+        let only = site.get("/api/v1/schedule?hours=48&agent=b").await.json();
+        assert!(only["runs"].as_array().unwrap().iter().all(|run| run["agent"] == "b"), "{only}");
+        assert_eq!(only["runs"].as_array().unwrap().len(), 2);
+    });
+}
+
+#[test]
 fn the_graph_is_drawn_in_three_ways() {
     Plan::of(vec![job("a", "true")]).run(|site| async move {
         for (format, begin) in [("text", ""), ("dot", "digraph"), ("mermaid", "graph")] {

@@ -226,6 +226,18 @@ fn changes_and_logs_and_payloads_are_never_without_a_role() {
 }
 
 #[test]
+fn a_definition_is_for_those_who_have_a_role() {
+    fleet().run(|site| async move {
+        let (token, _) = site.token("eye", "viewer").await;
+        let get = || Request::new("GET", "/api/v1/agents/agent-sales");
+        let anonymous = site.tcp(&get()).await;
+        assert_eq!((anonymous.status, &anonymous.json()["spec"]), (200, &serde_json::Value::Null));
+        let viewer = site.tcp(&get().header("Authorization", &format!("Bearer {token}"))).await;
+        assert!(viewer.json()["spec"].is_object() && site.control(&get()).await.json()["spec"].is_object());
+    });
+}
+
+#[test]
 fn what_is_not_in_the_table_is_a_problem() {
     fleet().run(|site| async move {
         assert_eq!(site.get("/nothing").await.problem(404)["detail"], "there is nothing at /nothing");

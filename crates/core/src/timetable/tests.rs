@@ -261,6 +261,22 @@ fn who_is_due_again_and_again_does_not_hide_the_rest() {
 }
 
 #[test]
+fn what_is_due_together_is_told_together_and_what_is_passed_does_not_count() {
+    let bench = Bench::with(&["0 13 * * *", "0 13 * * *", "0 13 * * *", "0 14 * * *"]);
+    let wanted = Ahead { from: NOON, to: NOON + 3 * HOUR, limit: 1, each: usize::MAX, only: None };
+    let agents = |wanted: &Ahead, passed: &[usize]| -> Vec<usize> {
+        let is_passed = |next: &Upcoming| passed.contains(&(next.agent.0 as usize));
+        let (found, left_out) = bench.timetable.ahead(wanted, bench.clocks, is_passed);
+        assert!(left_out.is_empty());
+        found.iter().map(|next| next.agent.0 as usize).collect()
+    };
+    assert_eq!(agents(&wanted, &[]), [0, 1, 2]);
+    assert_eq!(agents(&wanted, &[0, 1]), [2]);
+    assert_eq!(agents(&wanted, &[0, 1, 2]), [3]);
+    assert_eq!(agents(&Ahead { only: Some(AgentIndex(1)), limit: 9, ..wanted }, &[]), [1]);
+}
+
+#[test]
 fn upcoming_times_are_merged_and_limited() {
     let bench = Bench::with(&["*/20 * * * *", "every 1800", "0 13 * * *"]);
     let to = NOON + HOUR;

@@ -318,6 +318,24 @@ mod tests {
     }
 
     #[test]
+    fn trouble_goes_on_through_a_trial_and_worse_news_and_ends_with_good_ones() {
+        let (mut book, agent) = (RecentBook::default(), name("job"));
+        let health = |healthy| Event::HealthChanged { agent: name("job"), instance: 0, healthy, reason: None };
+        let enabled = |reason| Event::AgentEnabled { agent: name("job"), reason };
+        let begin = Some(NOON + Duration::from_secs(1));
+        take(&mut book, 1, ended("job", End::Failed));
+        take(&mut book, 2, health(false));
+        take(&mut book, 3, enabled(Reason::HalfOpen));
+        assert_eq!(book.since(&agent), begin);
+        take(&mut book, 4, health(true));
+        assert_eq!(book.since(&agent), None);
+        take(&mut book, 5, health(false));
+        assert_eq!(book.since(&agent), Some(NOON + Duration::from_secs(5)));
+        take(&mut book, 6, enabled(Reason::TrialSucceeded));
+        assert_eq!(book.since(&agent), None);
+    }
+
+    #[test]
     fn what_was_kept_comes_before_what_has_happened_since() {
         let mut book = RecentBook::default();
         let now = crate::clock::Clock::wall();
