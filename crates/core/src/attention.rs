@@ -14,6 +14,7 @@ use std::cmp::Reverse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::agent::LastWords;
 use crate::ids::AgentName;
 use crate::time::Timestamp;
 
@@ -160,6 +161,8 @@ pub struct Item {
     pub affected: Vec<AgentName>,
     /// How many they are in all.
     pub affected_total: usize,
+    /// What its program said before it failed; null for who may not read its log.
+    pub last_words: Option<LastWords>,
     /// What goes before others of the same kind: how many it concerns.
     #[serde(skip)]
     weight: usize,
@@ -181,6 +184,7 @@ impl Item {
             link: kind.page().to_owned(),
             affected: Vec::new(),
             affected_total: 0,
+            last_words: None,
             weight: 0,
             priority: 3,
         }
@@ -196,7 +200,7 @@ impl Item {
 
     fn about(self, agent: &AgentStanding) -> Self {
         let (link, priority) = (format!("#/agents/{}", agent.name), agent.priority);
-        Self { agent: Some(agent.name.clone()), link, priority, ..self }
+        Self { agent: Some(agent.name.clone()), last_words: agent.last_words.clone(), link, priority, ..self }
     }
 
     /// The agents that it concerns beside the one that it is about.

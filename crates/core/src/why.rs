@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::agent::LastWords;
 use crate::ids::{AgentName, RunId};
 use crate::time::Timestamp;
 
@@ -64,6 +65,8 @@ pub struct Why {
     pub actions: Vec<Advice>,
     /// What happened last, oldest first.
     pub facts: Vec<Fact>,
+    /// What its program said before its last failure, where that belongs to it; null for who may not read its log.
+    pub last_words: Option<LastWords>,
 }
 
 /// A cause, or a circumstance.

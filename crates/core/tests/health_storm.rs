@@ -126,8 +126,14 @@ impl World {
         while let Some(Reverse((at, process))) = self.ends.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.ends.pop();
             let exit = Exit::Signal(Signal::TERM);
-            let end =
-                ProcessEnd { exit, lived: at.since(Moment::ZERO), forced: false, peak_rss_bytes: 0, log_tail: vec![] };
+            let end = ProcessEnd {
+                exit,
+                lived: at.since(Moment::ZERO),
+                forced: false,
+                peak_rss_bytes: 0,
+                log_tail: vec![],
+                last_words: None,
+            };
             self.mail.push_back(Mail::Agent(process.agent, ToAgent::Exited { process, end }));
         }
         for (slot, agent) in self.agents.iter().enumerate() {

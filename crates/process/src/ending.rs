@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use werkpilot_core::ids::RunId;
+use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::signal::Signal;
 use werkpilot_core::spec::StopPolicy;
 
@@ -252,6 +252,11 @@ impl Reactor {
         let peak = state.reaped.map_or(0, |reaped| reaped.max_rss);
         let failed = status != WaitStatus::Code(0);
         let kept = run.kept.take();
+        let (mut log_tail, mut last_words) = (Vec::new(), None);
+        if failed && run.tail_on_failure && run.logged {
+            log_tail = self.tail(&run.agent, run.id);
+            last_words = run.last_words(&log_tail);
+        }
         let report = ExitReport {
             status,
             peak_rss_bytes: (peak > sys::own_max_rss()).then_some(peak),
@@ -259,11 +264,8 @@ impl Reactor {
             lived: state.lived,
             forced: run.forced,
             strays_ended: state.strays_ended,
-            log_tail: if failed && run.tail_on_failure && run.logged {
-                self.tail(&run.agent, run.id)
-            } else {
-                Vec::new()
-            },
+            log_tail,
+            last_words,
             stdout_truncated: kept.as_ref().is_some_and(|kept| kept.truncated),
             stdout: kept.map(|kept| kept.bytes),
         };
@@ -275,7 +277,7 @@ impl Reactor {
         self.emit(ProcessEvent::Exited { key, report: Box::new(report) });
     }
 
-    fn tail(&self, agent: &werkpilot_core::ids::AgentName, run: RunId) -> Vec<String> {
+    fn tail(&self, agent: &AgentName, run: RunId) -> Vec<String> {
         let lines = read_tail(&self.logs_dir, agent, Some(&run), TAIL.0).unwrap_or_default();
         let mut room = TAIL.1;
         let mut texts: Vec<String> = Vec::new();

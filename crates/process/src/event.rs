@@ -144,6 +144,8 @@ pub struct ExitReport {
     /// The last lines of its log, at most 20 and 4 KiB, if [`crate::Launch::tail_on_failure`] asked for them and the
     /// exit was not 0.
     pub log_tail: Vec<String>,
+    /// Under the same condition its last line on stderr, or if it wrote nothing there, on stdout: 240 characters of it.
+    pub last_words: Option<String>,
     /// The beginning of stdout, if [`crate::Launch::capture_stdout_max`] asked for it.
     pub stdout: Option<Vec<u8>>,
     /// Whether stdout was longer than what was kept.

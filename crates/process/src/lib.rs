@@ -41,6 +41,7 @@ mod exec;
 pub mod heap;
 mod host;
 mod journal;
+mod last_line;
 mod launch;
 pub mod limits;
 pub mod logs;

@@ -252,7 +252,11 @@ impl Reactor {
         let mut matched = false;
         let (lines, watch) = (&mut self.lines, &mut run.watch);
         let mut pattern = watch.as_ref().and_then(|watch| watch.ready_log.as_ref());
+        let mut last_error = (index == 1 && run.tail_on_failure).then_some(&mut run.last_error);
         let mut line = |text: &[u8], goes_on: bool| {
+            if let Some(last) = &mut last_error {
+                last.hear(text);
+            }
             if run.logged {
                 push_line(lines, &self.wall.1, &run.short, stream_of(index), text, goes_on);
             }

@@ -9,6 +9,7 @@ use werkpilot_core::ids::{AgentName, RunId};
 
 use crate::capture::LineSplitter;
 use crate::journal::Slot;
+use crate::last_line::LastLine;
 use crate::launch::ProcessKey;
 use crate::logs::LogStream;
 use crate::notify::NotifySocket;
@@ -114,6 +115,8 @@ pub(crate) struct Run {
     /// How long what is left behind may take to end.
     pub grace: Duration,
     pub tail_on_failure: bool,
+    /// The last line on stderr, where [`Self::tail_on_failure`] wants the last lines.
+    pub last_error: LastLine,
     /// When SIGKILL is due, after a stop.
     pub kill_at: Option<Instant>,
     pub forced: bool,
@@ -121,6 +124,16 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// What it said before it failed. Many languages write at their end, after the error, what was printed to stdout
+    /// before: so stderr goes first.
+    pub fn last_words(&self, log_tail: &[String]) -> Option<String> {
+        self.last_error.text().or_else(|| {
+            let mut last = LastLine::default();
+            log_tail.iter().for_each(|line| last.hear(line.as_bytes()));
+            last.text()
+        })
+    }
+
     /// Adds all descriptors to `epoll`.
     pub fn register(&self, epoll: &OwnedFd) -> rustix::io::Result<()> {
         let add = |fd: &dyn AsFd, part, flags| {

@@ -24,6 +24,7 @@ use crate::environment::{OwnEnvironment, wants_notify, watchdog};
 use crate::event::ProcessEvent;
 use crate::exec::{self, Plan, Stack};
 use crate::journal::Journal;
+use crate::last_line::LastLine;
 use crate::launch::{Launch, Output};
 use crate::logs;
 use crate::notify::NotifySocket;
@@ -173,6 +174,7 @@ impl Spawner {
             kept: launch.capture_stdout_max.map(|max| Box::new(Kept { bytes: Vec::new(), max, truncated: false })),
             grace: spec.stop.timeout,
             tail_on_failure: launch.tail_on_failure,
+            last_error: LastLine::default(),
             kill_at: None,
             forced: false,
             end: None,

@@ -39,7 +39,22 @@ fn a_report_has_cpu_time_and_the_last_lines_of_a_failure() {
     assert!(report.cpu > Duration::ZERO && report.cpu <= report.lived * 2, "{report:?}");
     assert_eq!(report.log_tail.len(), 20);
     assert_eq!(report.log_tail.iter().filter(|line| *line == "broken").count(), 1);
-    assert_eq!(fixture.run(shell("echo fine")).log_tail, Vec::<String>::new());
+    let fine = fixture.run(shell("echo fine; echo warned >&2"));
+    assert_eq!((fine.log_tail, fine.last_words), (Vec::<String>::new(), None));
+    fixture.finish();
+}
+
+#[test]
+fn the_last_words_of_a_failure_are_those_on_stderr_whatever_is_printed_after_them() {
+    let mut fixture = Fixture::new();
+    let mut last_words = |line: &str| fixture.run(shell(line)).last_words;
+    assert_eq!(
+        last_words("echo Traceback >&2; echo \"KeyError: 'total'\" >&2; seq 50; exit 1").unwrap(),
+        "KeyError: 'total'"
+    );
+    assert_eq!(last_words("seq 50; echo; exit 1").unwrap(), "50");
+    assert_eq!(last_words("printf 'cut off' >&2; kill -9 $$").unwrap(), "cut off");
+    assert_eq!(last_words("exit 1"), None);
     fixture.finish();
 }
 

@@ -91,6 +91,7 @@ fn route_to_agent(house: &House, process: werkpilot_core::agent::ProcessKey, eve
                     forced: report.forced,
                     peak_rss_bytes: report.peak_rss_bytes.unwrap_or(0),
                     log_tail: report.log_tail,
+                    last_words: report.last_words,
                 },
             }
         }

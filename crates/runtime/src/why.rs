@@ -112,9 +112,11 @@ impl Handle {
             && let Ok(view) = self.execution(run).await
         {
             let agent = view.agent.clone();
-            let around = move |house: &House| (ended::letter(house, run, None), agent_now(house, &agent));
-            let (letter, agent_now) = self.consult(around).await?;
-            let account = EndedAccount { letter, now: agent_now, ..ended::of_view(view) };
+            let around = move |house: &House| {
+                (ended::letter(house, run, None), agent_now(house, &agent), ended::last_words(house, &agent, run))
+            };
+            let (letter, now_of_agent, last_words) = self.consult(around).await?;
+            let account = EndedAccount { letter, now: now_of_agent, last_words, ..ended::of_view(view) };
             return self.why_ended(account, now).await;
         }
         if let Ok(name) = AgentName::new(subject) {

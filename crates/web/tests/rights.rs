@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Plan, Request, Response, Site, job, name, service};
+use serde_json::Value;
 use werkpilot_web::routes::{Access, Method, ROUTES, Route};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"];
@@ -231,9 +232,26 @@ fn a_definition_is_for_those_who_have_a_role() {
         let (token, _) = site.token("eye", "viewer").await;
         let get = || Request::new("GET", "/api/v1/agents/agent-sales");
         let anonymous = site.tcp(&get()).await;
-        assert_eq!((anonymous.status, &anonymous.json()["spec"]), (200, &serde_json::Value::Null));
+        assert_eq!((anonymous.status, &anonymous.json()["spec"]), (200, &Value::Null));
         let viewer = site.tcp(&get().header("Authorization", &format!("Bearer {token}"))).await;
         assert!(viewer.json()["spec"].is_object() && site.control(&get()).await.json()["spec"].is_object());
+    });
+}
+
+#[test]
+fn what_programs_said_is_for_those_who_may_read_their_logs() {
+    let failing = job("failing", "printf 'sold 3\\n'; echo 'no stock: canary-4711' >&2; exit 3");
+    Plan::real(vec![failing]).run(|site| async move {
+        let run = site.post("/api/v1/agents/failing/trigger", &Value::Null).await.json()["runId"].clone();
+        site.ask(&format!("/api/v1/executions/{}/wait", run.as_str().unwrap())).await;
+        let paths = ["/api/v1/overview", "/api/v1/agents/failing", "/api/v1/why/failing"];
+        for path in paths {
+            let anonymous = site.tcp(&Request::new("GET", path)).await;
+            assert_eq!(anonymous.status, 200);
+            assert!(!anonymous.text().contains("canary-4711"), "{path}: {}", anonymous.text());
+            let known = site.control(&Request::new("GET", path)).await;
+            assert!(known.text().contains(r#""text":"no stock: canary-4711""#), "{path}: {}", known.text());
+        }
     });
 }
 

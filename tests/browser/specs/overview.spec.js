@@ -9,9 +9,20 @@ test("a newcomer sees at once which agents need attention, why, and what to do",
   await expect(item).toBeVisible();
   await expect(item).toContainText(/exited with code 3/);
   await expect(item.locator(".attention-hint")).toContainText("werkpilot");
+  await expect(item, "who may not read logs does not see what it wrote").not.toContainText("tax office");
   expect(Date.now() - begun, "ms until it is seen").toBeLessThan(10_000);
   await item.getByRole("link", { name: "failing" }).first().click();
   await expect(page.getByRole("heading", { level: 1 })).toContainText("failing");
+});
+
+test("who may read logs sees the last words of what failed, here and with its causes", async ({ page, fleet, as, open }) => {
+  await fleet.untilStatus("failing", "error");
+  await as("viewer");
+  await open("overview", "Overview");
+  const item = page.getByRole("region", { name: "Needs attention" }).getByRole("listitem").filter({ hasText: "failing failed" });
+  await expect(item).toContainText("the tax office does not answer");
+  await open("agents/failing", "failing");
+  await expect(page.getByRole("region", { name: "Why" })).toContainText("the tax office does not answer");
 });
 
 test("the figures are those of the orchestrator and lead to their views", async ({ page, fleet, open }) => {

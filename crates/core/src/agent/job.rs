@@ -247,6 +247,7 @@ impl Jobs {
             report.peak_rss_bytes = end.peak_rss_bytes;
             out.push(ended(report));
         } else if exit.is_success(&this.spec.success_codes) {
+            core.last_words = None;
             let _ = core.breaker(BreakerEvent::Succeeded, now.steady, out);
             out.push(ended(Ended {
                 key: this.key,
@@ -259,6 +260,7 @@ impl Jobs {
                 peak_rss_bytes: end.peak_rss_bytes,
             }));
         } else {
+            core.heard(this.run, end.last_words.clone(), now);
             Self::attempt_failed(core, &this, record, Some(end), now, out);
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Agent, Body};
+use super::{Agent, Body, LastWords};
 use crate::breaker::{AgentBreaker, KeptBreaker, KeptState};
 use crate::exit::Exit;
 use crate::reason::Reason;
@@ -35,6 +35,8 @@ pub struct Kept {
     pub instances: Vec<KeptInstance>,
     /// Whether the command of a job was missing last.
     pub missing: bool,
+    /// What its program said before its last failure.
+    pub last_words: Option<LastWords>,
 }
 
 /// A switch as an operator left it.
@@ -144,6 +146,7 @@ impl Agent {
         core.stopped = kept.stopped;
         core.breaker = AgentBreaker::restored(breaker, &kept.breaker, passed, now.steady);
         core.opened.clone_from(&kept.breaker.why);
+        core.last_words.clone_from(&kept.last_words);
         match &mut self.body {
             Body::Job(jobs) => jobs.restore(kept.missing),
             Body::Service(service) => service.restore(&kept.instances, passed, now.steady),
@@ -171,7 +174,8 @@ impl Agent {
         let breaker = core.breaker.kept(now.steady);
         let why = core.opened.clone().filter(|_| breaker.state != KeptState::Closed);
         let breaker = KeptBreaker { why, ..breaker };
-        Kept { at: now.wall, switch, stopped: core.stopped, shed, breaker, instances, missing }
+        let last_words = core.last_words.clone();
+        Kept { at: now.wall, switch, stopped: core.stopped, shed, breaker, instances, missing, last_words }
     }
 
     /// Tells whether [`Agent::kept`] has changed.
@@ -185,6 +189,7 @@ impl Agent {
         }
         (core.stopped, core.breaker.state()).hash(&mut switches);
         core.breaker.mark(&mut rest);
+        core.last_words.hash(&mut rest);
         match &self.body {
             Body::Job(jobs) => jobs.missing().hash(&mut rest),
             Body::Service(service) => service.mark(&mut rest),

@@ -59,6 +59,8 @@ pub struct ProcessEnd {
     pub peak_rss_bytes: u64,
     /// Last lines of its output.
     pub log_tail: Vec<String>,
+    /// The line that says most about a failure, see [`super::LastWords`].
+    pub last_words: Option<String>,
 }
 
 /// What a person, the API or the department asks of an agent.

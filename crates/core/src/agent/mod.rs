@@ -13,6 +13,7 @@ mod messages;
 mod service;
 mod shed;
 mod shortage;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub use messages::{
     Action, AttemptView, Command, Event, IllnessView, InstanceView, Launch, ProcessEnd, ProcessKey, Sign,
 };
 pub use service::LONGEST_GRACE;
+pub use words::LastWords;
 
 use crate::backoff::Dice;
 use crate::breaker::{AgentBreaker, BreakerAction, BreakerEvent, BreakerState};
@@ -75,6 +77,8 @@ struct Core {
     booted: bool,
     /// One of its programs was spawned.
     ever_started: bool,
+    /// What its program said before its last failure; nothing after a success.
+    last_words: Option<LastWords>,
 }
 
 impl Core {
@@ -83,6 +87,11 @@ impl Core {
         if !std::mem::replace(&mut self.ever_started, true) {
             out.push(Action::Dispatcher(ToDispatcher::FirstStarted { agent: self.index }));
         }
+    }
+
+    /// Remembers what a program said before it failed.
+    fn heard(&mut self, run: RunId, words: Option<String>, now: Clocks) {
+        self.last_words = words.map(|text| LastWords { text, run_id: run, at: now.wall });
     }
 
     fn next_process(&mut self) -> ProcessKey {
@@ -171,6 +180,7 @@ impl Agent {
             removed: false,
             booted: false,
             ever_started: false,
+            last_words: None,
         };
         Self { core, body, shown: (Gate::Open, Status::Stopped, None) }
     }
@@ -224,12 +234,26 @@ impl Agent {
         }
     }
 
+    /// Of a service, the instance that was restarted most often since one ran for long enough to be well: how often, and
+    /// how its last life ended. Jobs count their attempts elsewhere.
+    pub fn restarted_in_a_row(&self) -> Option<(u32, Option<&Exit>)> {
+        match &self.body {
+            Body::Job(_) => None,
+            Body::Service(service) => service.restarted_in_a_row(),
+        }
+    }
+
     /// The attempt of this execution that is in progress, if there is one.
     pub fn attempt(&self, run: RunId) -> Option<AttemptView> {
         match &self.body {
             Body::Job(jobs) => jobs.view(run),
             Body::Service(_) => None,
         }
+    }
+
+    /// What its program said before its last failure; nothing after a success, or if it said nothing.
+    pub fn last_words(&self) -> Option<&LastWords> {
+        self.core.last_words.as_ref()
     }
 
     /// What its own breaker does, for `why`: until when it is open.

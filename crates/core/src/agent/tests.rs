@@ -152,7 +152,13 @@ impl Bench {
     }
 
     fn exited(&mut self, serial: u32, exit: Exit) -> Vec<String> {
-        let end = ProcessEnd { exit, lived: SECOND, forced: false, peak_rss_bytes: 1, log_tail: Vec::new() };
+        self.exited_saying(serial, exit, None)
+    }
+
+    fn exited_saying(&mut self, serial: u32, exit: Exit, words: Option<&str>) -> Vec<String> {
+        let last_words = words.map(str::to_owned);
+        let end =
+            ProcessEnd { exit, lived: SECOND, forced: false, peak_rss_bytes: 1, log_tail: Vec::new(), last_words };
         self.on(Event::Exited { process: process(serial), end })
     }
 

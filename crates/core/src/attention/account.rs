@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use super::letters::NewLetters;
+use crate::agent::LastWords;
 use crate::ids::AgentName;
 use crate::memory::Level;
 use crate::reason::{Reason, UnhealthyDependency};
 use crate::status::Status;
 use crate::time::Timestamp;
 use crate::vitals::DiskSpace;
+
+/// So many failures in a row are no accident.
+pub(super) const AGAIN_AND_AGAIN: u32 = 3;
 
 /// The fleet and the orchestrator.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +54,8 @@ pub struct AgentStanding {
     pub unhealthy: Vec<UnhealthyDependency>,
     /// Whether it was not ready in time at the boot.
     pub late: bool,
+    /// What its program said before its last failure.
+    pub last_words: Option<LastWords>,
 }
 
 /// That an execution, or a start, waits.
@@ -78,6 +84,7 @@ impl AgentStanding {
             waits: None,
             unhealthy: Vec::new(),
             late: false,
+            last_words: None,
         }
     }
 
@@ -85,7 +92,13 @@ impl AgentStanding {
     pub fn is_calm(&self) -> bool {
         let busy = matches!(self.status, Status::Running | Status::Stopping);
         let at_rest = matches!(self.status, Status::Idle | Status::Starting) && self.unhealthy.is_empty();
-        (busy || at_rest) && !(self.late && self.status == Status::Starting)
+        let late = self.late && self.status == Status::Starting;
+        (busy || at_rest) && !late && !self.keeps_failing()
+    }
+
+    /// Whether it is a service that failed so often that nobody trusts it because it lives at the moment.
+    pub(super) const fn keeps_failing(&self) -> bool {
+        self.service && self.failures_in_a_row >= AGAIN_AND_AGAIN
     }
 
     /// Whether it fails by itself: who depends on it waits because of it.

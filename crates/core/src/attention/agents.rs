@@ -8,12 +8,13 @@
 //! | `disabled`, `stopped` | warning if others wait for it; notice if a restart policy left it; else nothing |
 //! | `queued` | told with the root; warning after five minutes where there is none |
 //! | `starting`, late at the boot | warning |
+//! | `starting`, `running`, a service after three failures in a row | warning, until it has run for long enough |
 //! | `disabled_by_memory` | told with memory |
-//! | `running`, `idle`, `stopping` | nothing |
+//! | otherwise `starting`, `running`, `idle`, `stopping` | nothing |
 
 use std::time::Duration;
 
-use super::account::{AgentStanding, Waits};
+use super::account::{AGAIN_AND_AGAIN, AgentStanding, Waits};
 use super::roots::Roots;
 use super::{Item, Kind, Severity, counted, listed};
 use crate::reason::Reason;
@@ -22,8 +23,6 @@ use crate::time::{Timestamp, human};
 
 /// Who waits for longer than this needs attention.
 pub(super) const LONG: Duration = Duration::from_mins(5);
-/// So many failures in a row are no accident.
-const AGAIN_AND_AGAIN: u32 = 3;
 
 /// All agents that need attention by themselves.
 pub(super) fn items(agents: &[AgentStanding], roots: &Roots<'_>, now: Timestamp) -> Vec<Item> {
@@ -42,6 +41,7 @@ fn item(agent: &AgentStanding, roots: &Roots<'_>, now: Timestamp) -> Option<Item
         Status::Stopped => stopped(agent, !waiting.is_empty())?,
         Status::Queued if !roots.is_folded(&agent.name) => waits(agent, now)?,
         Status::Starting if agent.late => late(agent),
+        Status::Starting | Status::Running if agent.keeps_failing() => relapsing(agent),
         Status::Starting
         | Status::Queued
         | Status::Disabled
@@ -118,6 +118,16 @@ fn backing_off(agent: &AgentStanding, now: Timestamp) -> Option<Item> {
     let next = agent.next_attempt.map_or_else(String::new, |at| format!("next try {}; ", from_now(at, now)));
     let hint = format!("{next}`werkpilot logs {name}` has what it wrote");
     Some(Item::new(severity, Kind::BackingOff, title, agent.why()).since(agent.since).hint(hint))
+}
+
+/// A service that lives at the moment, after it failed again and again.
+fn relapsing(agent: &AgentStanding) -> Item {
+    let name = &agent.name;
+    let title = format!("{name} failed {} times in a row and was started again", agent.failures_in_a_row);
+    let hint = format!(
+        "`werkpilot logs {name}` has what it wrote; it counts as well once it has run for as long as its `healthy_for`"
+    );
+    Item::new(Severity::Warning, Kind::BackingOff, title, agent.why()).since(agent.since).hint(hint)
 }
 
 fn disabled(agent: &AgentStanding) -> Item {

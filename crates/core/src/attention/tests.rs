@@ -5,6 +5,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::exit::Exit;
+use crate::ids::RunId;
 use crate::memory::Level;
 use crate::reason::{DependencyProblem, Reason, UnhealthyDependency};
 use crate::status::Status;
@@ -76,6 +77,31 @@ fn each_status_has_its_severity(
         assert!(!item.title.is_empty() && !item.reason.is_empty(), "{item:?}");
         assert!(item.hint.contains("`werkpilot "), "it says what to do in words of a command: {item:?}");
     }
+}
+
+#[test]
+fn a_service_that_failed_again_and_again_is_not_well_because_it_lives_at_the_moment() {
+    let crashed = Some(Reason::Exited { exit: Exit::Code(1) });
+    let service = |failures_in_a_row, status| {
+        let well = AgentStanding::new(name("relay"), true, 3, status);
+        AgentStanding { failures_in_a_row, cause: crashed.clone(), ..well }
+    };
+    for status in [Status::Running, Status::Starting] {
+        assert_eq!(of(&fleet(vec![service(2, status)]), NOW).total, 0, "an accident");
+        let item = only(&fleet(vec![service(3, status)]));
+        assert_eq!((item.severity, item.kind), (Severity::Warning, Kind::BackingOff));
+        assert_eq!(item.title, "relay failed 3 times in a row and was started again");
+        assert_eq!(item.reason, "exited with code 1");
+    }
+    let job = AgentStanding { service: false, ..service(3, Status::Running) };
+    assert_eq!(of(&fleet(vec![job]), NOW).total, 0, "a job's attempts end in a success or an error");
+}
+
+#[test]
+fn what_a_program_said_before_it_failed_comes_with_its_item() {
+    let words = LastWords { text: "KeyError: 'total'".to_owned(), run_id: RunId::from_parts(1, 1), at: ago(5) };
+    let failed = AgentStanding { last_words: Some(words.clone()), ..agent("a", Status::Error) };
+    assert_eq!(only(&fleet(vec![failed])).last_words, Some(words));
 }
 
 #[test]

@@ -251,7 +251,14 @@ impl<'a> World<'a> {
         let Some(running) = self.programs[agent.slot()].end(serial) else { return };
         let lived = self.now.steady.since(running.began);
         self.account.worked(agent, lived);
-        let end = ProcessEnd { exit: running.exit, lived, forced: false, peak_rss_bytes: 0, log_tail: Vec::new() };
+        let end = ProcessEnd {
+            exit: running.exit,
+            lived,
+            forced: false,
+            peak_rss_bytes: 0,
+            log_tail: Vec::new(),
+            last_words: None,
+        };
         self.tell_agent(agent, ToAgent::Exited { process: ProcessKey { agent, serial }, end });
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Fact;
-use crate::agent::{AttemptView, InstanceView};
+use crate::agent::{AttemptView, InstanceView, LastWords};
 use crate::breaker::BreakerState;
 use crate::dispatcher::{Holder, RestartRoom, RunStanding};
 use crate::ids::{AgentName, RunId};
@@ -39,6 +39,8 @@ pub struct AgentAccount {
     pub last: Option<LastRun>,
     /// Its last error, if its last end was one.
     pub error: Option<String>,
+    /// What its program said before its last failure.
+    pub last_words: Option<LastWords>,
     /// Dependencies that are not as they have to be.
     pub unhealthy: Vec<DependencyAccount>,
     /// Its own breaker.
@@ -193,6 +195,8 @@ pub struct EndedAccount {
     pub exit: Option<String>,
     /// Why, with its code and fields.
     pub reason: Option<(String, Value)>,
+    /// What its program said before it failed, while that was its agent's last failure.
+    pub last_words: Option<LastWords>,
     /// Its dead letter, if there is one.
     pub letter: Option<LetterAccount>,
     /// The execution that was made in its place.

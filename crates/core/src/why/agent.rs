@@ -33,6 +33,7 @@ pub fn of_agent(account: &AgentAccount, now: Clocks) -> Why {
         next: outlook::next(account, now),
         actions: advice::of_agent(account),
         facts: account.last_facts(),
+        last_words: account.last_words.clone().filter(|_| account.failed_lately()),
     };
     why.summarize(now.wall)
 }
@@ -41,6 +42,11 @@ impl AgentAccount {
     /// Its name.
     pub(super) fn name(&self) -> &AgentName {
         &self.spec.name
+    }
+
+    /// Whether its last failure still says something about how it is.
+    fn failed_lately(&self) -> bool {
+        !matches!(self.status, Status::Running | Status::Starting) || !self.restarts.is_empty()
     }
 
     /// The last ones that are shown.

@@ -40,6 +40,7 @@ pub fn of_ended_run(account: &EndedAccount, now: Clocks) -> Why {
         next: next(account, now.wall),
         actions: advice(account),
         facts: account.facts[account.facts.len().saturating_sub(FACTS)..].to_vec(),
+        last_words: account.last_words.clone(),
     };
     why.summarize(now.wall)
 }

@@ -68,6 +68,7 @@ pub fn of_kept_agent(account: &KeptAccount, now: Clocks) -> Why {
         next: next(account, status, now),
         actions: vec![if account.gone { history(&account.agent) } else { up() }],
         facts: account.facts[account.facts.len().saturating_sub(FACTS)..].to_vec(),
+        last_words: account.kept.last_words.clone().filter(|_| !account.gone),
     };
     why.summarize(now.wall)
 }
@@ -93,6 +94,7 @@ pub fn of_kept_run(account: &EndedAccount, now: Clocks) -> Why {
         next: vec![next],
         actions: vec![up()],
         facts: account.facts[account.facts.len().saturating_sub(FACTS)..].to_vec(),
+        last_words: None,
     };
     why.summarize(now.wall)
 }

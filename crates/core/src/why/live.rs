@@ -36,6 +36,7 @@ pub fn of_live_run(account: &AgentAccount, run: RunId, now: Clocks) -> Option<Wh
         next,
         actions: advice::of_live(account, live),
         facts: account.last_facts(),
+        last_words: account.last_words.clone().filter(|words| words.run_id == run),
     };
     Some(why.summarize(now.wall))
 }

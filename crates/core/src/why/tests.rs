@@ -52,6 +52,7 @@ fn account(mut spec: AgentSpec, status: Status) -> AgentAccount {
         pids: Vec::new(),
         last: None,
         error: None,
+        last_words: None,
         unhealthy: Vec::new(),
         breaker: BreakerState::Closed,
         letters: Vec::new(),

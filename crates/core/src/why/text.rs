@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Cause, Next, Why};
+use crate::agent::LastWords;
 use crate::time::{Timestamp, human};
 
 impl Why {
@@ -12,6 +13,9 @@ impl Why {
         // The first cause is in the summary.
         for cause in self.chain.iter().skip(1) {
             let _ = writeln!(text, "{}because {}", "  ".repeat(cause.depth.max(1)), cause.text);
+        }
+        if let Some(LastWords { text: words, at, .. }) = &self.last_words {
+            let _ = writeln!(text, "  it wrote last, at {at}: {words}");
         }
         for note in &self.notes {
             let word = if note.depth == 0 { "also" } else { "because" };

@@ -77,7 +77,7 @@ impl World {
     pub fn exits(&mut self, process: ProcessKey, exit: Exit, forced: bool) {
         let Some(program) = self.programs.remove(&process) else { return };
         let lived = self.now.steady.since(program.began);
-        let end = ProcessEnd { exit, lived, forced, peak_rss_bytes: 1, log_tail: Vec::new() };
+        let end = ProcessEnd { exit, lived, forced, peak_rss_bytes: 1, log_tail: Vec::new(), last_words: None };
         let event = ToAgent::Exited { process, end };
         if self.chance.percent(3) {
             self.after(Duration::from_millis(200), Happening::Deliver(process.agent, event.clone()));

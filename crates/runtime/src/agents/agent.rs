@@ -245,6 +245,7 @@ impl AgentActor {
                 forced: false,
                 peak_rss_bytes: 0,
                 log_tail: Vec::new(),
+                last_words: None,
             };
             self.drive(ctx, |agent, now, out| agent.on(Event::Exited { process, end }, now, out));
         }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use werkpilot_core::agent::{Kept, KeptInstance, KeptShed, Mark, Switch};
+use werkpilot_core::agent::{Kept, KeptInstance, KeptShed, LastWords, Mark, Switch};
 use werkpilot_core::breaker::{KeptBreaker, KeptState};
 use werkpilot_core::ids::{AgentIndex, AgentName};
 use werkpilot_core::settings::Breaker;
@@ -77,6 +77,9 @@ struct Backoffs {
     /// What the last end of a job left behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<Outcome>,
+    /// What its program said before its last failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_words: Option<LastWords>,
     /// Since when there is no agent of this name.
     #[serde(skip_serializing_if = "Option::is_none")]
     absent_since: Option<Timestamp>,
@@ -109,8 +112,8 @@ fn row_of(house: &House, agent: AgentIndex, slot: &Slot, kept: &Kept) -> AgentSt
     let dispatcher = house.dispatcher.borrow();
     let outcome = dispatcher.outcome(agent);
     let outcome = outcome.map(|(status, error)| Outcome { status, error: error.map(str::to_owned) });
-    let (instances, missing) = (kept.instances.clone(), kept.missing);
-    let backoffs = Backoffs { instances, missing, shed: kept.shed, outcome, absent_since: None };
+    let (instances, missing, last_words) = (kept.instances.clone(), kept.missing, kept.last_words.clone());
+    let backoffs = Backoffs { instances, missing, shed: kept.shed, outcome, last_words, absent_since: None };
     let off = matches!(kept.switch, Some(Switch::Off { .. }));
     let open = kept.breaker.state == KeptState::Open;
     AgentState {
@@ -146,6 +149,7 @@ pub fn of_row(state: &AgentState) -> (Kept, Option<Outcome>) {
         breaker: read(&state.agent, "breaker", state.breaker.as_ref()),
         instances: backoffs.instances,
         missing: backoffs.missing,
+        last_words: backoffs.last_words,
     };
     (kept, backoffs.outcome)
 }

@@ -165,6 +165,7 @@ impl BusLink {
             forced: false,
             peak_rss_bytes: 0,
             log_tail: Vec::new(),
+            last_words: None,
         };
         let mut directory = self.house.directory.borrow_mut();
         if let Some(slot) = directory.get_mut(process.agent) {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use werkpilot_core::agent::InstanceView;
+use werkpilot_core::agent::{InstanceView, LastWords};
 use werkpilot_core::dispatcher::{Dispatcher, Live};
 use werkpilot_core::event::{End, Event, Recorded};
 use werkpilot_core::ids::{AgentIndex, AgentName, RunId};
@@ -131,6 +131,8 @@ pub struct AgentDetail {
     pub spec: Option<AgentSpec>,
     /// The decision that its priority comes from; null: the registry. `spec` has the registry's.
     pub priority_from: Option<Decision>,
+    /// What its program said before its last failure; null after a success, and for who has no role.
+    pub last_words: Option<LastWords>,
     /// Executions that have not ended, or starts of a service that wait.
     pub live: Vec<Live>,
     /// The instances of a service.
@@ -266,6 +268,7 @@ pub fn agent_detail(house: &House, name: &str) -> Option<AgentDetail> {
         agent: agent_view(house, index, slot, now),
         spec: Some(slot.spec.as_ref().clone()),
         priority_from: priority_from(house, &slot.spec),
+        last_words: slot.machine.borrow().last_words().cloned(),
         live: dispatcher.live(index),
         instances: instances.into_iter().map(|instance| instance_detail(slot, instance, now)).collect(),
         unhealthy_dependencies: dispatcher.unhealthy_dependencies(index),

@@ -11,6 +11,7 @@ use werkpilot_core::breaker::BreakerState;
 use werkpilot_core::dispatcher::{Dispatcher, LongestWait};
 use werkpilot_core::event::Event;
 use werkpilot_core::ids::{AgentIndex, AgentName};
+use werkpilot_core::reason::Reason;
 use werkpilot_core::status::Status;
 use werkpilot_core::time::Clocks;
 use werkpilot_core::vitals::Trouble;
@@ -66,6 +67,7 @@ fn standing(
     let mut agent = AgentStanding::new(slot.name.clone(), service, priority, dispatcher.status(index));
     agent.unhealthy = dispatcher.unhealthy_dependencies(index);
     agent.late = late.contains(&slot.name);
+    agent.failures_in_a_row = slot.machine.borrow().restarted_in_a_row().map_or(0, |(restarts, _)| restarts);
     if agent.is_calm() {
         return None;
     }
@@ -75,6 +77,7 @@ fn standing(
     add_waiting(&mut agent, &dispatcher, index, now);
     drop(dispatcher);
     let machine = slot.machine.borrow();
+    agent.last_words = machine.last_words().cloned();
     if let BreakerState::Open { until, .. } = machine.breaker_state() {
         agent.trial_at = Some(now.wall_at(until));
     }
@@ -87,6 +90,9 @@ fn standing(
         let next = instance.next_attempt.map(|at| now.wall_at(at));
         agent.next_attempt = [agent.next_attempt, next].into_iter().flatten().min();
     }
+    // What runs again has nothing to say of the life before.
+    let last_end = machine.restarted_in_a_row().and_then(|(_, exit)| exit);
+    agent.cause = agent.cause.or_else(|| last_end.map(|exit| Reason::Exited { exit: exit.clone() }));
     Some(agent)
 }
 

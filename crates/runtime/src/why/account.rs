@@ -78,6 +78,7 @@ fn alone(house: &House, index: AgentIndex, slot: &Slot, now: Clocks) -> AgentAcc
         pids: slot.processes.iter().filter_map(|process| process.pid).collect(),
         last: last_run(house, &slot.name),
         error,
+        last_words: machine.last_words().cloned(),
         unhealthy: Vec::new(),
         breaker: machine.breaker_state(),
         letters: letters(house, &slot.name),

@@ -1,7 +1,8 @@
 //! What is known of an execution that has ended, and what followed.
 
+use werkpilot_core::agent::LastWords;
 use werkpilot_core::event::End;
-use werkpilot_core::ids::RunId;
+use werkpilot_core::ids::{AgentName, RunId};
 use werkpilot_core::trigger::Trigger;
 use werkpilot_core::why::{EndedAccount, LetterAccount};
 use werkpilot_store::reader::HistoryFilter;
@@ -19,8 +20,15 @@ const LOOKED_AT: usize = 200;
 pub(super) fn of(house: &House, run: RunId) -> Option<EndedAccount> {
     let view = house.events.borrow().end_of(run).and_then(ExecutionView::of_end)?;
     let letter = letter(house, run, Some(&view.trigger));
-    let now = agent_now(house, &view.agent);
-    Some(EndedAccount { letter, now, ..of_view(view) })
+    let (now, last_words) = (agent_now(house, &view.agent), last_words(house, &view.agent, run));
+    Some(EndedAccount { letter, now, last_words, ..of_view(view) })
+}
+
+/// What its program said before it failed, while its agent has not failed again or succeeded.
+pub(super) fn last_words(house: &House, agent: &AgentName, run: RunId) -> Option<LastWords> {
+    let directory = house.directory.borrow();
+    let machine = directory.get(directory.find(agent.as_str())?)?.machine.borrow();
+    machine.last_words().filter(|words| words.run_id == run).cloned()
 }
 
 /// The dead letter that an execution became, or that it replayed.
@@ -42,6 +50,7 @@ pub(super) fn of_view(view: ExecutionView) -> EndedAccount {
         attempts: view.attempts,
         exit: view.exit.map(|exit| exit.to_string()),
         reason: view.reason.map(|text| (text, view.cause.unwrap_or_default())),
+        last_words: None,
         letter: None,
         again: None,
         now: None,

@@ -140,7 +140,7 @@ pub(crate) async fn changes(
 
 /// One agent with everything that is known of it.
 ///
-/// Who has no role does not see its definition.
+/// Who has no role sees neither its definition nor its last words.
 #[utoipa::path(
     get, path = "/api/v1/agents/{name}", operation_id = "getAgent", tag = "agents",
     params(("name" = AgentName, Path, description = "Its name.")),
@@ -152,7 +152,9 @@ pub(crate) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let mut agent = shared.handle.agent(&name).await?;
-    agent.spec = agent.spec.filter(|_| role_of(&request).is_some());
+    if role_of(&request).is_none() {
+        (agent.spec, agent.last_words) = (None, None);
+    }
     Ok(HttpResponse::Ok().json(agent))
 }
 

@@ -1,10 +1,11 @@
 //! Why something is as it is.
 
-use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use utoipa::ToSchema;
 use werkpilot_core::why::Why;
 
+use super::role_of;
 use crate::openapi::Missing;
 use crate::problem::Problem;
 use crate::server::Shared;
@@ -27,7 +28,12 @@ struct Explanation {
     params(("subject" = String, Path, description = "The name of an agent, or the id of an execution.")),
     responses((status = 200, description = "The explanation.", body = Explanation), Missing)
 )]
-pub(crate) async fn show(shared: Data<Shared>, subject: Path<String>) -> Result<HttpResponse, Problem> {
-    let why = shared.handle.why(&subject).await?;
+pub(crate) async fn show(
+    shared: Data<Shared>,
+    subject: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let mut why = shared.handle.why(&subject).await?;
+    why.last_words = why.last_words.filter(|_| role_of(&request).is_some());
     Ok(HttpResponse::Ok().json(why.to_json()))
 }

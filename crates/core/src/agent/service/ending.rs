@@ -93,10 +93,12 @@ impl Service {
                 }
             }
             Some(Then::Fail { exit, reason, .. }) => {
+                core.heard(run, end.last_words, now);
                 instance.keep_life(attempt(number, launched_at, end.lived, exit.clone()));
                 self.ended_badly(core, index, run, exit, reason, end.log_tail, now, out);
             }
             None => {
+                core.heard(run, end.last_words, now);
                 let reason = Reason::Exited { exit: end.exit.clone() };
                 instance.keep_life(attempt(number, launched_at, end.lived, end.exit.clone()));
                 self.ended_badly(core, index, run, end.exit, reason, end.log_tail, now, out);

@@ -56,6 +56,13 @@ impl Service {
         (status, self.instances.iter().find_map(Instance::error))
     }
 
+    /// The instance with the most automatic restarts in a row, if there were any, and how its last life ended.
+    pub fn restarted_in_a_row(&self) -> Option<(u32, Option<&Exit>)> {
+        let worst = self.instances.iter().max_by_key(|instance| instance.failures)?;
+        let exit = worst.lives.last().map(|life| &life.exit);
+        (worst.failures > 0).then_some((worst.failures, exit))
+    }
+
     pub fn view(&self) -> Vec<InstanceView> {
         self.instances.iter().map(Instance::view).collect()
     }

@@ -227,3 +227,41 @@ proptest! {
         prop_assert_eq!(next.agent.kept(next.now), bench.agent.kept(bench.now));
     }
 }
+
+#[test]
+fn what_a_job_said_before_it_failed_is_known_until_it_succeeds_also_after_a_restart() {
+    let mut bench = Bench::new(job(|_, job| job.retry = backoff(0)));
+    let said = |bench: &Bench| bench.agent.last_words().map(|words| (words.text.clone(), words.run_id));
+    let run = |bench: &mut Bench, number: u32, exit: Exit, words: Option<&str>| {
+        bench.grant(number, 1);
+        bench.started(number);
+        bench.exited_saying(number, exit, words);
+    };
+    let before = bench.agent.mark();
+    run(&mut bench, 1, Exit::Code(1), Some("no stock"));
+    assert_eq!(said(&bench), Some(("no stock".to_owned(), RunId::from_parts(1, 0))));
+    assert!(before.rest != bench.agent.mark().rest, "it is written");
+    assert_eq!(said(&bench.reborn(1_000)), said(&bench));
+    run(&mut bench, 2, Exit::Clean, Some("all sold"));
+    assert_eq!(said(&bench), None);
+    run(&mut bench, 3, Exit::Code(1), Some("no stock"));
+    run(&mut bench, 4, Exit::Code(1), None);
+    assert_eq!(said(&bench), None, "those of another failure would mislead");
+}
+
+#[test]
+fn how_often_a_service_was_restarted_in_a_row_is_known_until_it_has_run_for_long_enough() {
+    let mut bench = Bench::up(service(|_, service| service.healthy_for = SECOND));
+    assert_eq!(bench.agent.restarted_in_a_row(), None);
+    bench.exited_saying(1, Exit::Code(7), Some("address in use"));
+    assert_eq!(bench.agent.restarted_in_a_row(), Some((1, Some(&Exit::Code(7)))));
+    assert_eq!(bench.agent.last_words().unwrap().text, "address in use");
+    let wait = bench.agent.next_deadline().unwrap().since(bench.now.steady);
+    bench.pass(wait);
+    bench.grant_instance(0);
+    bench.started(2);
+    bench.ready(2);
+    assert_eq!(bench.agent.restarted_in_a_row(), Some((1, Some(&Exit::Code(7)))), "it runs, and may fail again");
+    bench.pass(SECOND);
+    assert_eq!(bench.agent.restarted_in_a_row(), None);
+}

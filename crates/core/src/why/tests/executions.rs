@@ -54,6 +54,7 @@ fn ended(end: &str, text: &str, data: Value) -> EndedAccount {
         attempts: u32::from(!matches!(end, "skipped" | "refused")),
         exit: None,
         reason: (!text.is_empty()).then(|| (text.to_owned(), data)),
+        last_words: None,
         letter: None,
         again: None,
         now: Some((Status::Idle, Some(NOW.wall + Duration::from_secs(30)))),

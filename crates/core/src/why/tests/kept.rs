@@ -71,6 +71,7 @@ fn an_execution_that_was_cut_off_by_the_end_of_the_orchestrator() {
         attempts: 1,
         exit: None,
         reason: None,
+        last_words: None,
         letter: None,
         again: None,
         now: None,

@@ -2,6 +2,7 @@
 import { html, useState } from "../lib/html.js";
 import { Text, visible } from "../lib/text.js";
 import { Icon } from "./icon.js";
+import { Time } from "./time.js";
 
 export async function copy(text) {
   try {
@@ -47,3 +48,9 @@ export function Json({ of, label }) {
 // A sentence with commands in backquotes.
 export const Hint = ({ of }) =>
   html`${String(of ?? "").split("`").map((part, at) => (at % 2 ? html`<code class="inline">${visible(part)}</code>` : html`<${Text} of=${part} />`))}`;
+
+// What a program said before it failed; the server tells it only to who may read its log.
+export function LastWords({ of }) {
+  if (!of?.text) return null;
+  return html`<p class="last-words"><span class="quiet">It wrote last, <${Time} at=${of.at} />:</span> <code><${Text} of=${of.text} max=${240} /></code></p>`;
+}

@@ -7,7 +7,7 @@ import { href } from "../lib/route.js";
 import { useResource } from "../lib/resource.js";
 import { Text } from "../lib/text.js";
 import { Chart } from "../ui/chart.js";
-import { Command } from "../ui/code.js";
+import { Command, LastWords } from "../ui/code.js";
 import { Empty } from "../ui/empty.js";
 import { Section } from "../ui/page.js";
 import { Guard, Needs } from "../ui/problem.js";
@@ -31,6 +31,7 @@ function Why({ name }) {
   return html`<${Section} title="Why"><div class="card"><${Guard} of=${why}>${(data) => html`<div class="why">
     <p class="why-summary"><${Text} of=${data.summary} max=${600} /></p>
     ${data.chain?.length > 0 ? html`<ol class="why-chain">${data.chain.map((cause, at) => html`<${Cause} key=${at} cause=${cause} />`)}</ol>` : null}
+    <${LastWords} of=${data.lastWords} />
     ${data.notes?.length > 0 ? html`<ul class="why-chain quiet">${data.notes.map((note, at) => html`<${Cause} key=${at} cause=${note} />`)}</ul>` : null}
     ${data.next?.length > 0 ? html`<div><h3>What follows by itself</h3><ul>${data.next.map((next, at) => html`<li key=${at}><${Text} of=${next.text} max=${300} />${next.at ? html` <span class="quiet"><${Time} at=${next.at} /></span>` : null}${next.condition ? html`<span class="quiet">, ${" "}<${Text} of=${next.condition} max=${200} /></span>` : null}</li>`)}</ul></div>` : null}
     ${data.actions?.length > 0 ? html`<div><h3>What you can do</h3><ul class="why-actions">${data.actions.map((action, at) => html`<li key=${at}><${Command} of=${action.command} /> <span><${Text} of=${action.effect} max=${300} /></span></li>`)}</ul></div>` : null}

@@ -6,7 +6,7 @@ import { href } from "../lib/route.js";
 import { Text } from "../lib/text.js";
 import { Button, Link } from "../ui/button.js";
 import { Chart } from "../ui/chart.js";
-import { Hint } from "../ui/code.js";
+import { Hint, LastWords } from "../ui/code.js";
 import { Empty, Loading } from "../ui/empty.js";
 import { Icon } from "../ui/icon.js";
 import { Page, Section } from "../ui/page.js";
@@ -70,6 +70,7 @@ function Item({ item }) {
     <div class="attention-text"><p class="attention-title">${link ? html`<a href=${link}><${Text} of=${item.title} max=${200} /></a>` : html`<${Text} of=${item.title} max=${200} />`}
         ${item.since ? html`<span class="quiet">${" "}<${Time} at=${item.since} /></span>` : null}</p>
       <p><${Text} of=${item.reason} max=${400} /></p>
+      <${LastWords} of=${item.lastWords} />
       ${others > 0 ? html`<p class="quiet">Affects ${named.slice(0, 5).map((name, at) => html`${at > 0 ? ", " : ""}<a class="link" href=${href("agents", name)}>${name}</a>`)}${others > 5 ? ` and ${others - 5} more` : ""}.</p>` : null}
       ${item.hint ? html`<p class="attention-hint"><${Icon} of="right" size=${14} /><span><${Hint} of=${item.hint} /></span></p>` : null}</div>
     ${link ? html`<${Link} kind="small" href=${link}>${item.agent ? "Open" : "Show"}</${Link}>` : null}
