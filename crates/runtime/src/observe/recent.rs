@@ -77,8 +77,8 @@ impl RecentBook {
             Event::ExecutionEnded { agent, end, .. } => {
                 self.throughput.count(*end, 1, at);
                 let recent = self.of_mut(agent);
-                recent.strip.push((*end).into());
                 recent.judge(*end, at);
+                recent.strip.push((*end).into());
             }
             Event::AgentReady { agent, .. } => {
                 let recent = self.of_mut(agent);
@@ -158,9 +158,8 @@ impl RecentBook {
             let before = ends.iter().rev().map(|(end, _)| Mark::from(*end));
             recent.strip = before.chain(recent.strip.marks()).collect();
             // Since the first of those that went wrong in a row.
-            let bad = |end: End| matches!(end, End::Failed | End::TimedOut | End::Lost);
             let told = ends.iter().filter(|(end, _)| *end != End::Skipped);
-            recent.since = recent.since.or(told.take_while(|(end, _)| bad(*end)).last().map(|(_, at)| *at));
+            recent.since = recent.since.or(told.take_while(|(end, _)| is_bad(*end)).last().map(|(_, at)| *at));
         }
         let mut throughput = Throughput::default();
         for (end, at, times) in kept.minutes {
@@ -214,13 +213,24 @@ impl RecentBook {
     }
 }
 
+const fn is_bad(end: End) -> bool {
+    matches!(end, End::Failed | End::TimedOut | End::Lost)
+}
+
 impl Recent {
+    /// What an end means for since when it is not well. The first bad end in a row counts, not the attempts before it: so
+    /// it is told after a restart, too, when only ends are known.
     fn judge(&mut self, end: End, at: Timestamp) {
         match end {
             End::Succeeded => self.since = None,
-            End::Failed | End::TimedOut | End::Lost => self.since = self.since.or(Some(at)),
-            End::Skipped | End::Refused | End::Cancelled | End::Interrupted => {}
+            end if is_bad(end) => self.since = self.since.filter(|_| self.ended_badly()).or(Some(at)),
+            _ => {}
         }
+    }
+
+    fn ended_badly(&self) -> bool {
+        let told = self.strip.marks().filter(|mark| *mark != Mark::Ended(End::Skipped));
+        told.last().is_some_and(|mark| matches!(mark, Mark::Ended(end) if is_bad(end)))
     }
 }
 
@@ -333,6 +343,22 @@ mod tests {
         assert_eq!(book.since(&agent), Some(NOON + Duration::from_secs(5)));
         take(&mut book, 6, enabled(Reason::TrialSucceeded));
         assert_eq!(book.since(&agent), None);
+    }
+
+    #[test]
+    fn a_job_is_not_well_since_the_first_bad_end_in_a_row_as_a_restart_would_tell_it() {
+        let (mut book, agent) = (RecentBook::default(), name("job"));
+        let run = RunId::from_parts(1, 2);
+        let attempt = Event::AgentFailed { agent: name("job"), instance: 0, run, attempt: 1, exit: Exit::Code(3) };
+        let at = |seconds| Some(NOON + Duration::from_secs(seconds));
+        take(&mut book, 1, attempt.clone());
+        assert_eq!(book.since(&agent), at(1), "it backs off");
+        take(&mut book, 2, ended("job", End::Failed));
+        assert_eq!(book.since(&agent), at(2));
+        take(&mut book, 3, attempt);
+        take(&mut book, 4, ended("job", End::Skipped));
+        take(&mut book, 5, ended("job", End::TimedOut));
+        assert_eq!(book.since(&agent), at(2));
     }
 
     #[test]
