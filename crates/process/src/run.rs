@@ -129,7 +129,9 @@ impl Run {
     pub fn last_words(&self, log_tail: &[String]) -> Option<String> {
         self.last_error.text().or_else(|| {
             let mut last = LastLine::default();
-            log_tail.iter().for_each(|line| last.hear(line.as_bytes()));
+            for line in log_tail {
+                last.hear(line.as_bytes());
+            }
             last.text()
         })
     }
