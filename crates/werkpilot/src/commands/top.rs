@@ -8,6 +8,7 @@ mod app;
 mod data;
 mod draw;
 mod link;
+mod lists;
 mod session;
 
 use std::io::IsTerminal;
@@ -16,7 +17,8 @@ use std::time::Duration;
 
 use super::Context;
 use crate::failure::{Code, Failure};
-use app::{App, Tab};
+use app::App;
+use lists::Tab;
 
 /// Watch the fleet in the terminal, and act on it.
 ///

@@ -1,43 +1,9 @@
-//! What is shown and what a key means: pure, without a terminal, a clock or an orchestrator.
+//! What a key means, and what lies over the picture: pure, without a terminal, a clock or an orchestrator.
 //!
 //! Invariant: nothing that ends or throws away something is wished for without a yes.
 
-use clap::ValueEnum;
-use werkpilot_core::status::Status;
-
-use super::data::{Agent, Events, Fact, Fleet, Letter, Letters, Line, Queue, Waiting};
-
-/// What can be looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Tab {
-    /// All agents.
-    #[default]
-    Agents,
-    /// What waits.
-    Queue,
-    /// What happened.
-    Events,
-    /// What failed for good.
-    Letters,
-    /// What an agent writes.
-    Logs,
-}
-
-impl Tab {
-    /// In the order of their keys.
-    pub const ALL: [Self; 5] = [Self::Agents, Self::Queue, Self::Events, Self::Letters, Self::Logs];
-
-    /// For people.
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Agents => "Agents",
-            Self::Queue => "Queue",
-            Self::Events => "Events",
-            Self::Letters => "Dead letters",
-            Self::Logs => "Logs",
-        }
-    }
-}
+use super::data::{Events, Fleet, Letters, Line, Queue};
+use super::lists::{Lists, Tab};
 
 /// A key, as far as it means something here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,41 +34,6 @@ pub enum Key {
     End,
     /// Ctrl-C.
     Interrupt,
-}
-
-/// How agents are ordered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// Those that need attention first.
-    #[default]
-    Attention,
-    /// By name.
-    Name,
-    /// The largest first.
-    Memory,
-    /// The slowest first.
-    Latency,
-}
-
-impl Order {
-    const fn next(self) -> Self {
-        match self {
-            Self::Attention => Self::Name,
-            Self::Name => Self::Memory,
-            Self::Memory => Self::Latency,
-            Self::Latency => Self::Attention,
-        }
-    }
-
-    /// For people.
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Attention => "what needs attention first",
-            Self::Name => "by name",
-            Self::Memory => "by memory",
-            Self::Latency => "by p95",
-        }
-    }
 }
 
 /// Something that is to be done by the orchestrator: a POST.
@@ -162,15 +93,13 @@ pub enum News {
     Failed(String),
 }
 
-/// All that is known and shown.
+/// What is shown, and of what.
 #[derive(Debug, Default)]
 pub struct App {
     /// What is looked at.
     pub tab: Tab,
-    /// How agents are ordered.
-    pub order: Order,
-    /// What names and texts have to contain.
-    pub filter: String,
+    /// What is known, and how it is looked through.
+    pub lists: Lists,
     /// Whether the filter is being typed.
     pub typing: bool,
     /// Whether the picture is held.
@@ -179,17 +108,10 @@ pub struct App {
     pub over: Option<Over>,
     /// The last answer to an action, and whether it is a failure.
     pub notice: Option<(String, bool)>,
-    /// Whether the last look failed.
-    pub lost: bool,
     /// Whose log is shown.
     pub log_of: Option<String>,
     /// Lines of a page; told by who draws.
     pub page: usize,
-    fleet: Fleet,
-    queue: Queue,
-    events: Vec<Fact>,
-    letters: Vec<Letter>,
-    log: Vec<Line>,
     /// The chosen row of each tab, counted from the top; of events and logs from the bottom.
     chosen: [usize; Tab::ALL.len()],
 }
@@ -200,101 +122,31 @@ impl App {
         Self { tab, page: 10, ..Self::default() }
     }
 
-    /// The orchestrator.
-    pub fn system(&self) -> &super::data::System {
-        &self.fleet.system
-    }
-
-    /// How many agents there are in all.
-    pub fn fleet_size(&self) -> usize {
-        self.fleet.agents.len()
-    }
-
-    /// How many agents have each status, in the order in which they first come.
-    pub fn statuses(&self) -> Vec<(&str, usize)> {
-        let mut counts: Vec<(&str, usize)> = Vec::new();
-        for agent in &self.fleet.agents {
-            match counts.iter_mut().find(|(status, _)| *status == agent.status) {
-                Some((_, count)) => *count += 1,
-                None => counts.push((&agent.status, 1)),
-            }
-        }
-        counts.sort_by_key(|(status, _)| std::cmp::Reverse(urgency(status)));
-        counts
-    }
-
-    /// The agents that fit, in order.
-    pub fn agents(&self) -> Vec<&Agent> {
-        let fits = |agent: &&Agent| {
-            self.fits(&[&agent.name, &agent.department, &agent.status, agent.reason.as_deref().unwrap_or_default()])
-        };
-        let mut agents: Vec<&Agent> = self.fleet.agents.iter().filter(fits).collect();
-        match self.order {
-            Order::Attention => agents.sort_by_key(|agent| std::cmp::Reverse(urgency(&agent.status))),
-            Order::Name => agents.sort_by(|a, b| a.name.cmp(&b.name)),
-            Order::Memory => agents.sort_by(|a, b| largest(a.memory_bytes, b.memory_bytes)),
-            Order::Latency => agents.sort_by(|a, b| largest(a.p95, b.p95)),
-        }
-        agents
-    }
-
-    /// What waits and fits.
-    pub fn waiting(&self) -> Vec<&Waiting> {
-        self.queue.waiting.iter().filter(|waiting| self.fits(&[&waiting.agent])).collect()
-    }
-
-    /// The events that fit, oldest first.
-    pub fn events(&self) -> Vec<&Fact> {
-        self.events.iter().filter(|fact| self.fits(&[&fact.topic, &fact.message])).collect()
-    }
-
-    /// The dead letters that fit, newest first.
-    pub fn letters(&self) -> Vec<&Letter> {
-        let fits = |letter: &&Letter| self.fits(&[&letter.agent_name, &letter.error, &letter.state]);
-        self.letters.iter().rev().filter(fits).collect()
-    }
-
-    /// The lines that fit, oldest first.
-    pub fn log(&self) -> Vec<&Line> {
-        self.log.iter().filter(|line| self.fits(&[&line.text])).collect()
-    }
-
     /// The chosen row of what is shown.
     pub fn chosen(&self) -> usize {
         self.chosen[self.tab as usize].min(self.rows().saturating_sub(1))
     }
 
-    /// Rows of what is shown.
-    pub fn rows(&self) -> usize {
+    /// The agent that the chosen row is about; of a log, whose it is.
+    pub fn agent(&self) -> Option<String> {
         match self.tab {
-            Tab::Agents => self.agents().len(),
-            Tab::Queue => self.waiting().len(),
-            Tab::Events => self.events().len(),
-            Tab::Letters => self.letters().len(),
-            Tab::Logs => self.log().len(),
+            Tab::Logs => self.log_of.clone(),
+            tab => self.lists.agent_of(tab, self.chosen()),
         }
     }
 
-    /// The agent that the chosen row is about.
-    pub fn agent(&self) -> Option<String> {
-        match self.tab {
-            Tab::Agents => self.agents().get(self.chosen()).map(|agent| agent.name.clone()),
-            Tab::Queue => self.waiting().get(self.chosen()).map(|waiting| waiting.agent.clone()),
-            Tab::Letters => self.letters().get(self.chosen()).map(|letter| letter.agent_name.clone()),
-            Tab::Logs => self.log_of.clone(),
-            Tab::Events => None,
-        }
+    fn rows(&self) -> usize {
+        self.lists.rows(self.tab)
     }
 
     /// Takes in what was heard.
     pub fn hear(&mut self, news: News) {
-        self.lost = matches!(news, News::Failed(_)) && self.lost;
         match news {
-            News::Fleet(fleet) => self.fleet = *fleet,
-            News::Queue(queue) => self.queue = queue,
-            News::Events(events) => self.events = events.events,
-            News::Letters(letters) => self.letters = letters.dead_letters,
-            News::Log(agent, lines) if self.log_of.as_deref() == Some(&agent) => self.log = lines,
+            News::Fleet(fleet) => self.lists.fleet = *fleet,
+            News::Queue(queue) => self.lists.queue = queue,
+            News::Events(events) => self.lists.events = events.events,
+            News::Letters(letters) => self.lists.letters = letters.dead_letters,
+            News::Log(agent, lines) if self.log_of.as_deref() == Some(&agent) => self.lists.log = lines,
             // Another one was chosen meanwhile.
             News::Log(..) => {}
             News::Why(agent, text) => self.over = Some(Over::Text(format!("Why {agent}"), text)),
@@ -322,9 +174,9 @@ impl App {
                 self.typing = true;
                 Wish::None
             }
-            Key::Esc if self.filter.is_empty() => self.go(Tab::Agents),
+            Key::Esc if self.lists.filter.is_empty() => self.go(Tab::Agents),
             Key::Esc => {
-                self.filter.clear();
+                self.lists.filter.clear();
                 Wish::None
             }
             Key::Char(' ') => {
@@ -335,7 +187,7 @@ impl App {
             Key::BackTab => self.go(self.neighbour(Tab::ALL.len() - 1)),
             Key::Char(digit @ '1'..='5') => self.go(Tab::ALL[digit as usize - '1' as usize]),
             Key::Char('o') if self.tab == Tab::Agents => {
-                self.order = self.order.next();
+                self.lists.order = self.lists.order.next();
                 Wish::None
             }
             Key::Enter | Key::Char('l') => self.open_log(),
@@ -362,12 +214,12 @@ impl App {
 
     fn type_filter(&mut self, key: Key) -> Wish {
         match key {
-            Key::Char(letter) => self.filter.push(letter),
+            Key::Char(letter) => self.lists.filter.push(letter),
             Key::Back => {
-                self.filter.pop();
+                self.lists.filter.pop();
             }
             Key::Esc => {
-                self.filter.clear();
+                self.lists.filter.clear();
                 self.typing = false;
             }
             Key::Enter => self.typing = false,
@@ -399,18 +251,18 @@ impl App {
             return Wish::None;
         };
         if self.log_of.as_ref() != Some(&agent) {
-            self.log.clear();
+            self.lists.log.clear();
             self.chosen[Tab::Logs as usize] = 0;
             self.log_of = Some(agent);
         }
         // A filter for agents would hide the lines.
-        self.filter.clear();
+        self.lists.filter.clear();
         self.tab = Tab::Logs;
         Wish::Look
     }
 
     fn pause(&mut self) -> Wish {
-        if self.fleet.system.paused {
+        if self.lists.system().paused {
             return Wish::Act(act(&["resume"], "triggers are resumed"));
         }
         self.show(Over::Question("Pause all triggers?".to_owned(), act(&["pause"], "triggers are paused")))
@@ -425,7 +277,7 @@ impl App {
             _ => {}
         }
         let Some(name) = self.agent() else { return Wish::None };
-        let is_service = self.fleet.agents.iter().any(|agent| agent.name == name && agent.kind == "service");
+        let is_service = self.lists.is_service(&name);
         let ask = |question: String, verb: &str, done: String| Over::Question(question, on_agent(&name, verb, &done));
         match letter {
             'w' => Wish::Why(name),
@@ -441,7 +293,8 @@ impl App {
     }
 
     fn act_on_letter(&mut self, letter: char) -> Wish {
-        let Some((id, agent)) = self.letters().get(self.chosen()).map(|l| (l.id.to_string(), l.agent_name.clone()))
+        let Some((id, agent)) =
+            self.lists.letters().get(self.chosen()).map(|l| (l.id.to_string(), l.agent_name.clone()))
         else {
             return Wish::None;
         };
@@ -453,7 +306,8 @@ impl App {
     }
 
     fn cancel(&mut self) -> Wish {
-        let Some((run, agent)) = self.waiting().get(self.chosen()).map(|w| (w.run.clone(), w.agent.clone())) else {
+        let Some((run, agent)) = self.lists.waiting().get(self.chosen()).map(|w| (w.run.clone(), w.agent.clone()))
+        else {
             return Wish::None;
         };
         let question = format!("Cancel the waiting execution of {agent}?");
@@ -477,11 +331,6 @@ impl App {
         let to = to.min(last);
         self.chosen[self.tab as usize] = if from_the_end { last - to } else { to };
     }
-
-    fn fits(&self, texts: &[&str]) -> bool {
-        let wanted = self.filter.to_lowercase();
-        wanted.split_whitespace().all(|word| texts.iter().any(|text| text.to_lowercase().contains(word)))
-    }
 }
 
 fn act(path: &[&str], done: &str) -> Act {
@@ -490,17 +339,6 @@ fn act(path: &[&str], done: &str) -> Act {
 
 fn on_agent(name: &str, verb: &str, done: &str) -> Act {
     act(&["agents", name, verb], done)
-}
-
-fn largest(a: Option<f64>, b: Option<f64>) -> std::cmp::Ordering {
-    b.unwrap_or(-1.0).total_cmp(&a.unwrap_or(-1.0))
-}
-
-/// How much a status asks for a person: core's order of statuses, from the best to the worst; but what somebody has
-/// disabled is as it should be.
-fn urgency(status: &str) -> usize {
-    let status = if status == "disabled" { "stopped" } else { status };
-    Status::ALL.iter().position(|known| known.as_str() == status).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use ratatui::widgets::{Block, Borders, Cell, Clear, Padding, Paragraph, Row, Tab
 use serde_json::Value;
 use werkpilot_core::time::{Timestamp, human};
 
-use super::app::{App, Over, Tab};
+use super::app::{App, Over};
 use super::data::{Agent, Fact, Letter, Line, Waiting};
+use super::lists::Tab;
 use crate::commands::{from_ms, from_secs, relative};
 use crate::output::bytes;
 
@@ -62,7 +63,7 @@ pub fn picture(frame: &mut Frame<'_>, app: &mut App, now: Timestamp) {
 }
 
 fn header(frame: &mut Frame<'_>, area: Rect, app: &App) {
-    let system = app.system();
+    let system = app.lists.system();
     let up = human(from_secs(system.uptime_seconds.max(0.0).floor()));
     let mut first = vec![
         Span::from("Werkpilot").bold(),
@@ -79,8 +80,8 @@ fn header(frame: &mut Frame<'_>, area: Rect, app: &App) {
     if system.paused {
         first.push(Span::from("   TRIGGERS PAUSED").bold().yellow());
     }
-    let mut second = vec![format!("{} agents:", app.fleet_size()).into()];
-    for (status, count) in app.statuses() {
+    let mut second = vec![format!("{} agents:", app.lists.fleet_size()).into()];
+    for (status, count) in app.lists.statuses() {
         second.push(Span::styled(format!("  {count} {}", status.replace('_', " ")), Style::new().fg(colour(status))));
     }
     if !matches!(system.store.state.as_str(), "ok" | "none" | "") {
@@ -98,16 +99,16 @@ fn some(there: bool) -> Style {
 
 fn footer(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let line = if app.typing {
-        Text::from(format!("/{}▏", app.filter))
+        Text::from(format!("/{}▏", app.lists.filter))
     } else if let Some((notice, failed)) = &app.notice {
         Text::from(Span::styled(plain(notice), Style::new().fg(if *failed { Color::Red } else { Color::Green })))
     } else {
         let mut parts = vec![Span::from("? keys  / filter  q quit").dim()];
-        if !app.filter.is_empty() {
-            parts.push(format!("   filter: {} (Esc ends it)", app.filter).into());
+        if !app.lists.filter.is_empty() {
+            parts.push(format!("   filter: {} (Esc ends it)", app.lists.filter).into());
         }
         if app.tab == Tab::Agents {
-            parts.push(format!("   {}", app.order.title()).dim());
+            parts.push(format!("   {}", app.lists.order.title()).dim());
         }
         if app.held {
             parts.push("   HELD (Space goes on)".yellow());
@@ -128,10 +129,10 @@ fn table(frame: &mut Frame<'_>, area: Rect, app: &App, heads: &[&str], widths: &
 }
 
 fn agents(frame: &mut Frame<'_>, area: Rect, app: &App, now: Timestamp) {
-    if app.fleet_size() == 0 {
+    if app.lists.fleet_size() == 0 {
         return empty(frame, area, "No agents yet: the registry is empty, or the first answer is on its way.");
     }
-    let agents = app.agents();
+    let agents = app.lists.agents();
     if agents.is_empty() {
         return empty(frame, area, "No agent fits the filter.");
     }
@@ -201,7 +202,7 @@ fn agent_cells(agent: &Agent, now: Timestamp) -> [String; 9] {
 }
 
 fn queue(frame: &mut Frame<'_>, area: Rect, app: &App) {
-    let waiting = app.waiting();
+    let waiting = app.lists.waiting();
     if waiting.is_empty() {
         return empty(frame, area, "Nothing waits.");
     }
@@ -223,7 +224,7 @@ fn queue(frame: &mut Frame<'_>, area: Rect, app: &App) {
 }
 
 fn events(frame: &mut Frame<'_>, area: Rect, app: &App) {
-    let facts = app.events();
+    let facts = app.lists.events();
     let line = |fact: &&Fact| {
         let style = Style::new().fg(colour_of_topic(&fact.topic));
         Text::from(vec![clock(fact.time).dim(), "  ".into(), Span::styled(plain(&fact.message), style)])
@@ -232,7 +233,7 @@ fn events(frame: &mut Frame<'_>, area: Rect, app: &App) {
 }
 
 fn letters(frame: &mut Frame<'_>, area: Rect, app: &App, now: Timestamp) {
-    let letters = app.letters();
+    let letters = app.lists.letters();
     if letters.is_empty() {
         return empty(frame, area, "No dead letters.");
     }
@@ -264,7 +265,7 @@ fn log(frame: &mut Frame<'_>, area: Rect, app: &App) {
     };
     let [title, body] = Layout::vertical([Constraint::Length(1), Constraint::Min(1)]).areas(area);
     frame.render_widget(Paragraph::new(plain(agent).bold()), title);
-    let lines = app.log();
+    let lines = app.lists.log();
     let line = |line: &&Line| {
         let style = if line.stream == "stderr" { Style::new().fg(Color::Yellow) } else { Style::new() };
         Text::from(vec![clock(line.time).dim(), "  ".into(), Span::styled(plain(&line.text), style)])

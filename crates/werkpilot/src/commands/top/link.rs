@@ -2,8 +2,9 @@
 
 use serde::de::DeserializeOwned;
 
-use super::app::{Act, App, News, Tab};
+use super::app::{Act, App, News};
 use super::data::{Events, Fleet, Letters, Line, Queue};
+use super::lists::Tab;
 use crate::client::{Client, parse};
 use crate::failure::Failure;
 
