@@ -116,6 +116,13 @@ fn every_way_to_change_something_is_written_down_with_who_and_what() {
     assert_eq!(entries(&fleet, "&who=token:ci").len(), 1);
     let shown = fleet.cli(&["audit", "--who", "token:ci"]).expect(0).out;
     assert!(shown.contains("token:ci (127.0.0.1)") && shown.contains("service"), "{shown}");
+    // In words, which find it, too; programs get the route beside them.
+    assert!(shown.contains("started an agent") && !shown.contains("POST"), "{shown}");
+    let found = fleet.cli(&["audit", "--action", "Started an agent", "--json"]).expect(0).json();
+    let found = found["entries"].as_array().unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    let told = (&found[0]["action"], &found[0]["what"]);
+    assert_eq!(told, (&json!("POST /api/v1/agents/{name}/start"), &json!("started an agent")));
     let page = fleet.cli(&["audit", "--limit", "2", "--json"]).expect(0).json();
     assert_eq!(page["entries"].as_array().map(Vec::len), Some(2));
     let next = page["next"].as_str().expect("there are more").to_owned();

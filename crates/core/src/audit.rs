@@ -8,6 +8,7 @@
 //! the head elsewhere against that.)
 
 mod told;
+mod words;
 
 use serde::Serialize;
 
@@ -15,6 +16,7 @@ use crate::digest::{Digest, Parts};
 use crate::time::Timestamp;
 
 pub use told::{MOST, TEXT, payload, told};
+pub use words::{WORDS, in_words};
 
 /// How long entries are kept, at least where there are not too many: a year.
 pub const KEEP: std::time::Duration = std::time::Duration::from_hours(366 * 24);

@@ -64,6 +64,7 @@ fn entries_are_found_by_who_what_and_when_page_by_page() {
     let action = |text: &str| AuditFilter { action: Some(text.to_owned()), ..all() };
     assert_eq!(ids(&reader, &action("AGENT-17")), [17]);
     assert_eq!(ids(&reader, &action("/stop")).len(), 40);
+    assert_eq!(ids(&reader, &action("Stopped an agent")).len(), 40);
     let times = AuditFilter { since: Some(at(5)), until: Some(at(8)), ..all() };
     assert_eq!(ids(&reader, &times), [7, 6, 5]);
     let mut page = AuditFilter { limit: 7, ..who("ada") };

@@ -92,7 +92,7 @@ fn begun(route: &Route, shared: &Shared, request: &ServiceRequest) -> Entry {
             Listener::Tcp => request.peer_addr().map(|peer| peer.ip().to_string()),
             Listener::ControlSocket => None,
         },
-        action: format!("{} {}", route.method.as_str(), route.path),
+        action: route.action(),
         target: request.match_info().iter().next().map(|(_, value)| value.to_owned()),
         ..Entry::default()
     }

@@ -97,6 +97,11 @@ pub struct Route {
 }
 
 impl Route {
+    /// What the audit log calls a request for it.
+    pub(crate) fn action(&self) -> String {
+        format!("{} {}", self.method.as_str(), self.path)
+    }
+
     /// Whether few of it are worked on at a time: what reads, and has all it needs at hand. What waits would keep others
     /// from their turn meanwhile, and what is public is there already.
     pub(crate) const fn takes_turns(&self) -> bool {
@@ -263,6 +268,10 @@ async fn unknown_path(request: HttpRequest) -> HttpResponse {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use werkpilot_core::audit::WORDS;
+
     use super::*;
 
     #[test]
@@ -272,5 +281,18 @@ mod tests {
         let before = all.len();
         all.dedup();
         assert_eq!(all.len(), before);
+    }
+
+    #[test]
+    fn every_change_has_words_and_all_words_are_of_a_change() {
+        let changes = ROUTES.iter().filter(|route| !route.method.reads()).map(Route::action);
+        // Of what no route asks for: a signal, a changed file.
+        let changes: BTreeSet<String> = changes.chain(["reload".to_owned()]).collect();
+        let told: BTreeSet<String> = WORDS.iter().map(|(action, _)| (*action).to_owned()).collect();
+        assert_eq!(told.len(), WORDS.len(), "an action has words twice");
+        let untold: Vec<_> = changes.difference(&told).collect();
+        assert!(untold.is_empty(), "without a line in core/src/audit/words.rs: {untold:#?}");
+        let gone: Vec<_> = told.difference(&changes).collect();
+        assert!(gone.is_empty(), "in core/src/audit/words.rs, and no route that changes something: {gone:#?}");
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
-use werkpilot_core::audit::{Broken, Entry, Sealed, payload, told};
+use werkpilot_core::audit::{Broken, Entry, Sealed, in_words, payload, told};
 use werkpilot_core::dispatcher::Admission;
 use werkpilot_core::idempotency::{Key, Remembered};
 use werkpilot_core::ids::RunId;
@@ -31,8 +31,12 @@ pub struct AuditView {
     pub way: String,
     /// From where, if it came over the network.
     pub peer: Option<String>,
-    /// What was asked for.
+    /// What was asked for: method and path of the route, or `reload`.
     pub action: String,
+    /// The same in words: `stopped an agent`.
+    #[serde(default)]
+    #[schema(required)]
+    pub what: String,
     /// What it was done to.
     pub target: Option<String>,
     /// How it was before.
@@ -55,7 +59,8 @@ impl From<Sealed> for AuditView {
         let value = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let (before, after) = (value(before), value(after));
         let (hash, prev) = (hash.to_string(), prev.to_string());
-        Self { id, time, who, way, peer, action, target, before, after, status, detail, hash, prev }
+        let what = in_words(&action).to_owned();
+        Self { id, time, who, way, peer, action, what, target, before, after, status, detail, hash, prev }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 use serde::Serialize;
-use werkpilot_core::audit::{Broken, Link, Sealed, Verifier};
+use werkpilot_core::audit::{Broken, Link, Sealed, Verifier, in_words};
 use werkpilot_core::digest::Digest;
 use werkpilot_core::ids::RunId;
 use werkpilot_core::time::Timestamp;
@@ -21,7 +21,7 @@ pub struct AuditFilter {
     pub before: Option<u64>,
     /// By this one, whole.
     pub who: Option<String>,
-    /// With this text in action or target, whatever its case.
+    /// With this text in the action, in its words or in the target, whatever its case.
     pub action: Option<String>,
     /// Then or later.
     pub since: Option<Timestamp>,
@@ -63,7 +63,9 @@ impl AuditFilter {
         let action = self.action.as_ref().map(|text| text.to_lowercase());
         self.who.as_ref().is_none_or(|who| entry.who == *who)
             && action.is_none_or(|text| {
-                contains(&entry.action, &text) || entry.target.as_ref().is_some_and(|target| contains(target, &text))
+                contains(&entry.action, &text)
+                    || contains(in_words(&entry.action), &text)
+                    || entry.target.as_ref().is_some_and(|target| contains(target, &text))
             })
             && self.since.is_none_or(|since| entry.time >= since)
             && self.until.is_none_or(|until| entry.time < until)

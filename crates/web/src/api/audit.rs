@@ -26,7 +26,7 @@ pub(crate) struct Filter {
     cursor: Option<u64>,
     /// Only by this one: `token:ci`, `cli:ada`, `SIGHUP`.
     who: Option<String>,
-    /// Only with this text in action or target, whatever its case.
+    /// Only with this text in action, `what` or target, whatever its case.
     action: Option<String>,
     /// Only from this time on.
     since: Option<Timestamp>,

@@ -36,7 +36,7 @@ pub struct Args {
     /// Only by this one, as it is shown: cli:ada, token:ci, SIGHUP.
     #[arg(long, value_name = "NAME")]
     who: Option<String>,
-    /// Only with this text in what was asked for, or in what it was done to.
+    /// Only with this text in what was done, in its route, or in what it was done to.
     #[arg(long, value_name = "TEXT")]
     action: Option<String>,
     /// So many at most.
@@ -51,6 +51,7 @@ const EXAMPLES: &str = "\
 Examples:
   werkpilot audit --since 2d
   werkpilot audit --who token:ci --action trigger
+  werkpilot audit --action \"stopped an agent\"
   werkpilot audit --action agent-sales --json";
 
 /// `werkpilot audit`.
@@ -130,7 +131,8 @@ fn row(entry: &AuditView, now: Timestamp) -> Vec<String> {
         entry.id.to_string(),
         relative(entry.time, now),
         printable(&format!("{}{from}", entry.who)),
-        entry.action.clone(),
+        // An orchestrator that is older than this command tells the action only.
+        if entry.what.is_empty() { &entry.action } else { &entry.what }.clone(),
         printable(entry.target.as_deref().unwrap_or_default()),
         entry.status.map(|status| status.to_string()).unwrap_or_default(),
         printable(&change(entry)),
@@ -159,7 +161,7 @@ mod tests {
         let entry = |id: u64, change: Value| {
             let mut entry = json!({
                 "id": id, "time": "2026-11-21T08:40:05.250Z", "who": "token:ci", "way": "token", "peer": "127.0.0.1",
-                "action": "POST /api/v1/agents/{name}/stop", "target": "agent-sales", "before": null, "after": null,
+                "action": "POST /api/v1/agents/{name}/stop", "what": "stopped an agent", "target": "agent-sales", "before": null, "after": null,
                 "status": 200, "detail": null, "hash": "00", "prev": "00",
             });
             entry.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
@@ -168,7 +170,7 @@ mod tests {
         let page: AuditPageView = serde_json::from_value(json!({
             "entries": [
                 entry(9, json!({ "before": { "status": "running" }, "after": { "now": { "status": "stopped" } } })),
-                entry(8, json!({ "who": "SIGHUP", "action": "reload", "peer": null, "target": null, "status": null,
+                entry(8, json!({ "who": "SIGHUP", "action": "reload", "what": "reloaded the files", "peer": null, "target": null, "status": null,
                     "after": { "agents": { "added": ["a-long-name", "another-long-name", "a-third-one-that-is-long"] } } })),
                 entry(7, json!({ "status": 404, "detail": "there is no agent \u{7}sales" })),
             ],
@@ -177,10 +179,10 @@ mod tests {
         .unwrap();
         let now = Timestamp::from_millis(1_795_250_405_250 + 120_000);
         insta::assert_snapshot!(text(&page, now, Output::in_a_pipe()), @r#"
-        ENTRY  WHEN    WHO                   WHAT                             TO           ANSWER  CHANGE
-        9      2m ago  token:ci (127.0.0.1)  POST /api/v1/agents/{name}/stop  agent-sales  200     {"status":"running"} → {"now":{"status":"stopped"}}
-        8      2m ago  SIGHUP                reload                                                {"agents":{"added":["a-long-name","another-long-name","a-third-one-that-…
-        7      2m ago  token:ci (127.0.0.1)  POST /api/v1/agents/{name}/stop  agent-sales  404     there is no agent �sales
+        ENTRY  WHEN    WHO                   WHAT                TO           ANSWER  CHANGE
+        9      2m ago  token:ci (127.0.0.1)  stopped an agent    agent-sales  200     {"status":"running"} → {"now":{"status":"stopped"}}
+        8      2m ago  SIGHUP                reloaded the files                       {"agents":{"added":["a-long-name","another-long-name","a-third-one-that-…
+        7      2m ago  token:ci (127.0.0.1)  stopped an agent    agent-sales  404     there is no agent �sales
 
         2 more wait in memory until the disk takes them
 
