@@ -107,6 +107,36 @@ fn a_renewed_certificate_is_taken_without_a_restart_and_a_broken_one_is_not() {
 }
 
 #[test]
+fn a_reload_names_a_faulty_certificate_and_is_done() {
+    let (setup, first) = setup();
+    let fleet = setup.start();
+    let agent = |name: &str| format!("[[agent]]\nname = \"{name}\"\nkind = \"job\"\ncommand = [\"true\"]\n");
+    fleet.write("cert.pem", "half of a certi");
+    let stays = "TLS: the certificate stays as it was: [dashboard] tls_certificate";
+    let notices = fleet.get("/api/v1/reload")["notices"].clone();
+    assert!(notices[0].as_str().is_some_and(|notice| notice.starts_with(stays)), "{notices}");
+    fleet.write("registry/more.toml", &agent("more"));
+    let told = fleet.cli(&["reload"]).expect(0);
+    assert!(told.err.contains(&format!("warning: {stays}")) && told.err.contains("cert.pem"), "{}", told.err);
+    assert_eq!(fleet.get("/api/v1/agents/more")["name"], "more", "the agents are as the files have them");
+    assert!(tls(fleet.address(), &first, &[&TLS13]).is_ok(), "the certificate from before is in use");
+    // Another file, which counts from the next start on.
+    let config = fs::read_to_string(fleet.dir().join("werkpilot.toml")).unwrap();
+    fleet.write("werkpilot.toml", &config.replace("\"cert.pem\"", "\"gone.pem\""));
+    let told = fleet.cli(&["reload", "--json"]).expect(0);
+    let warnings = told.json()["warnings"].clone();
+    assert_eq!(warnings.as_array().map(Vec::len), Some(2), "{warnings}");
+    let next = warnings[1].as_str().unwrap();
+    assert!(next.contains("the next start fails") && next.contains("gone.pem: No such file"), "{next}");
+    assert!(!told.err.contains("warning"), "{}", told.err);
+    fleet.write("werkpilot.toml", &config);
+    certify(fleet.dir());
+    let told = fleet.cli(&["reload"]).expect(0);
+    assert_eq!(told.err, "");
+    assert_eq!(fleet.get("/api/v1/reload")["notices"], serde_json::json!([]));
+}
+
+#[test]
 fn a_handshake_has_its_time_too() {
     let (setup, certificate) = setup();
     let fleet = setup.start();

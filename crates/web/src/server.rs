@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub handle: Handle,
     pub auth: Arc<Auth>,
     pub config_report: ConfigReport,
+    /// Of the TCP listener.
+    pub tls: Option<Tls>,
     pub places: Arc<Places>,
     /// Of both listeners.
     pub counters: Arc<Counters>,
@@ -131,6 +133,7 @@ pub fn serve(bound: Bound, handle: Handle, config_report: ConfigReport) -> Serve
         handle,
         auth,
         config_report,
+        tls: tls.clone(),
         places: places[1].clone(),
         counters: Arc::default(),
         snapshot: Arc::new(Snapshot::new()),

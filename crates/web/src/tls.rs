@@ -1,7 +1,7 @@
 //! TLS of the TCP listener: certificate and key from PEM files, read again when they change.
 //!
-//! Invariant: there is always a certificate that works. Files that changed and are faulty are told of once, and the
-//! certificate before them stays until they are in order.
+//! Invariant: there is always a certificate that works. Files that changed and are faulty are told of once in the log, and
+//! to everybody who reloads; the certificate before them stays until they are in order.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
@@ -63,7 +63,10 @@ pub enum TlsError {
 
 /// How TLS is spoken; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Tls(TlsAcceptor);
+pub(crate) struct Tls {
+    acceptor: TlsAcceptor,
+    files: Arc<Files>,
+}
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -80,22 +83,49 @@ impl Tls {
             _ => return Err(TlsError::Half),
         };
         let provider = Arc::new(ring::default_provider());
-        let files = Files { certificate, key, provider: provider.clone() };
+        let files = Arc::new(Files { certificate, key, provider: provider.clone() });
         let (read, state) = files.read()?;
         let known = Known { key: Arc::new(read), state, looked: Instant::now() };
         let config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])
             .expect("the provider speaks both")
             .with_no_client_auth();
-        let mut config = config.with_cert_resolver(Arc::new(Watched { files, known: Mutex::new(known) }));
+        let watched = Watched { files: files.clone(), known: Mutex::new(known) };
+        let mut config = config.with_cert_resolver(Arc::new(watched));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Some(Self(TlsAcceptor::from(Arc::new(config)))))
+        Ok(Some(Self { acceptor: TlsAcceptor::from(Arc::new(config)), files }))
     }
 
     /// Who shakes hands.
     pub fn acceptor(&self) -> &TlsAcceptor {
-        &self.0
+        &self.acceptor
     }
+}
+
+/// What is not in order with the files for TLS: with those in use, whose certificate stays, and with those that the
+/// settings name for the next start. They are read, and nothing changes: a handshake takes what is new.
+pub(crate) fn warnings(in_use: Option<&Tls>, settings: &Dashboard) -> Vec<String> {
+    let mut found = Vec::new();
+    let files = in_use.map(|tls| &*tls.files);
+    if let Some(Err(error)) = files.map(Files::read) {
+        found.push(stays(&error));
+    }
+    if !files.is_some_and(|files| files.are_those_of(settings))
+        && let Err(error) = Tls::of(settings)
+    {
+        found.push(format!("TLS: with these settings the next start fails: {}", with_cause(&error)));
+    }
+    found
+}
+
+/// For log and answers alike.
+fn stays(error: &TlsError) -> String {
+    format!("TLS: the certificate stays as it was: {}; mended files are taken by themselves", with_cause(error))
+}
+
+fn with_cause(error: &TlsError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}")
 }
 
 #[derive(Debug)]
@@ -105,7 +135,7 @@ struct Files {
     provider: Arc<CryptoProvider>,
 }
 
-/// How files looked from outside when they were read: renamed, written over or not.
+/// How files looked from outside when they were read: renamed, written over, with other rights, or not.
 type State = [Option<(u64, u64, i64, i64)>; 2];
 
 impl Files {
@@ -136,8 +166,13 @@ impl Files {
         }
     }
 
+    fn are_those_of(&self, settings: &Dashboard) -> bool {
+        let wanted = (settings.tls_certificate.as_ref(), settings.tls_key.as_ref());
+        wanted == (Some(&self.certificate), Some(&self.key))
+    }
+
     fn state(&self) -> State {
-        let of = |meta: Metadata| (meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec());
+        let of = |meta: Metadata| (meta.ino(), meta.size(), meta.ctime(), meta.ctime_nsec());
         [&self.certificate, &self.key].map(|path| fs::metadata(path).ok().map(of))
     }
 }
@@ -173,7 +208,7 @@ struct Known {
 
 #[derive(Debug)]
 struct Watched {
-    files: Files,
+    files: Arc<Files>,
     known: Mutex<Known>,
 }
 
@@ -194,10 +229,7 @@ impl Watched {
                 log::info!(target: "werkpilot", "TLS: the certificate in {} was read again", self.files.certificate.display());
                 (known.key, known.state) = (Arc::new(key), state);
             }
-            Err(error) => {
-                let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-                log::warn!(target: "werkpilot", "TLS: the certificate stays as it was: {error}{source}");
-            }
+            Err(error) => log::warn!(target: "werkpilot", "{}", stays(&error)),
         }
         known.key.clone()
     }
@@ -211,6 +243,8 @@ impl ResolvesServerCert for Watched {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     struct Folder(tempfile::TempDir);
@@ -232,18 +266,24 @@ mod tests {
             made.cert.der().to_vec()
         }
 
-        fn files(&self) -> Files {
+        fn files(&self) -> Arc<Files> {
             let provider = Arc::new(ring::default_provider());
-            Files { certificate: self.path("cert.pem"), key: self.path("key.pem"), provider }
+            Arc::new(Files { certificate: self.path("cert.pem"), key: self.path("key.pem"), provider })
         }
 
-        fn fault(&self) -> String {
-            let settings = Dashboard {
+        fn settings(&self) -> Dashboard {
+            Dashboard {
                 tls_certificate: Some(self.path("cert.pem")),
                 tls_key: Some(self.path("key.pem")),
                 ..Dashboard::default()
-            };
-            let text = Tls::of(&settings).unwrap_err().to_string();
+            }
+        }
+
+        fn fault(&self) -> String {
+            self.tidy(&Tls::of(&self.settings()).unwrap_err().to_string())
+        }
+
+        fn tidy(&self, text: &str) -> String {
             text.replace(self.0.path().to_str().unwrap(), "DIR")
         }
     }
@@ -289,5 +329,52 @@ mod tests {
         let second = folder.write();
         assert_eq!(now(&watched), second);
         assert_ne!(first, second);
+    }
+
+    #[test]
+    fn files_with_other_rights_are_looked_at_again() {
+        let folder = Folder::new();
+        folder.write();
+        let files = folder.files();
+        let before = files.state();
+        wait_for_the_next_tick(&folder);
+        fs::set_permissions(folder.path("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+        assert_ne!(files.state(), before);
+    }
+
+    /// The kernel's clock for files is a coarse one: until it tells another time, a change may look like none.
+    fn wait_for_the_next_tick(folder: &Folder) {
+        let written = || {
+            fs::write(folder.path("clock"), "").unwrap();
+            let meta = fs::metadata(folder.path("clock")).unwrap();
+            (meta.ctime(), meta.ctime_nsec())
+        };
+        let begin = written();
+        while written() == begin {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn warnings_name_what_is_faulty_now_and_what_would_be_at_the_next_start() {
+        let folder = Folder::new();
+        folder.write();
+        let settings = folder.settings();
+        let tls = Tls::of(&settings).unwrap();
+        let warnings = |in_use: Option<&Tls>, wanted: &Dashboard| folder.tidy(&warnings(in_use, wanted).join("\n"));
+        assert_eq!(warnings(tls.as_ref(), &settings), "");
+        assert_eq!(warnings(None, &Dashboard::default()), "");
+        fs::write(folder.path("key.pem"), "hello").unwrap();
+        let other = Dashboard { tls_certificate: Some(folder.path("other.pem")), ..settings.clone() };
+        insta::assert_snapshot!(warnings(tls.as_ref(), &settings), @"TLS: the certificate stays as it was: [dashboard] tls_key, DIR/key.pem, has no private key in PEM form; mended files are taken by themselves");
+        insta::assert_snapshot!(warnings(tls.as_ref(), &other), @r"
+        TLS: the certificate stays as it was: [dashboard] tls_key, DIR/key.pem, has no private key in PEM form; mended files are taken by themselves
+        TLS: with these settings the next start fails: failed to read [dashboard] tls_certificate, DIR/other.pem: No such file or directory (os error 2)
+        ");
+        insta::assert_snapshot!(warnings(None, &settings), @"TLS: with these settings the next start fails: [dashboard] tls_key, DIR/key.pem, has no private key in PEM form");
+        // TLS is to end with the next start: until then its files count.
+        insta::assert_snapshot!(warnings(tls.as_ref(), &Dashboard::default()), @"TLS: the certificate stays as it was: [dashboard] tls_key, DIR/key.pem, has no private key in PEM form; mended files are taken by themselves");
+        folder.write();
+        assert_eq!(warnings(tls.as_ref(), &settings), "");
     }
 }

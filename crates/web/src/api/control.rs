@@ -1,10 +1,14 @@
 //! The orchestrator itself: settings, pause, reload, shutdown.
 
+use std::path::PathBuf;
+
 use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, IF_MATCH};
-use actix_web::web::Data;
+use actix_web::web::{self, Data};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
+use werkpilot_core::settings::Dashboard;
 use werkpilot_runtime::Handle;
 use werkpilot_runtime::agents::reload::{ReloadPreview, ReloadReport};
 
@@ -14,6 +18,7 @@ use crate::etag;
 use crate::openapi::{Answered, Changed, Contradiction, Message};
 use crate::problem::Problem;
 use crate::server::Shared;
+use crate::tls;
 
 /// A setting; the binary makes them.
 #[derive(ToSchema)]
@@ -75,12 +80,23 @@ async fn pause_or_resume(shared: &Shared, request: &HttpRequest, paused: bool) -
     Ok(shared.handle.pause(paused, &by(request)).await?)
 }
 
+/// A reload that was done.
+#[derive(Serialize, ToSchema)]
+struct Reloaded {
+    #[serde(flatten)]
+    report: ReloadReport,
+    /// What is faulty and did not hinder it: files for TLS, whose certificate stays as it was.
+    warnings: Vec<String>,
+}
+
 /// Reads the files again and applies the difference, or nothing.
+///
+/// Files for TLS that are faulty hinder nobody: they are in `warnings`.
 #[utoipa::path(
     post, path = "/api/v1/reload", operation_id = "reload", tag = "orchestrator",
     params(("If-Match" = Option<String>, Header, description = "The entity tag of /api/v1/config that was looked at.")),
     responses(
-        (status = 200, description = "What is new.", body = ReloadReport),
+        (status = 200, description = "What is new.", body = Reloaded),
         Changed,
         Contradiction
     )
@@ -92,12 +108,25 @@ pub(crate) async fn reload(shared: Data<Shared>, request: HttpRequest) -> Result
     let expected = request.headers().contains_key(IF_MATCH).then_some(version);
     let (report, before, after) = shared.handle.reload_told(&by(&request), false, expected).await;
     note(&request, "configuration", before, after);
-    Ok(HttpResponse::Ok().json(report?))
+    let report = report?;
+    let warnings = match shared.handle.settings().await {
+        Ok(settings) => tls_warnings(&shared, settings.dashboard.clone()).await,
+        // It is on its way down: nobody will use them.
+        Err(_) => Vec::new(),
+    };
+    Ok(HttpResponse::Ok().json(Reloaded { report, warnings }))
+}
+
+/// What is wrong with the files for TLS, if these settings are those of the next start.
+async fn tls_warnings(shared: &Shared, settings: Dashboard) -> Vec<String> {
+    let in_use = shared.tls.clone();
+    web::block(move || tls::warnings(in_use.as_ref(), &settings)).await.unwrap_or_default()
 }
 
 /// What a reload would change, and what was wrong with the last one; nothing is changed.
 ///
-/// The entity tag is that of `/api/v1/config`, for `If-Match` of the reload.
+/// The entity tag is that of `/api/v1/config`, for `If-Match` of the reload. Files for TLS that are faulty are in
+/// `notices`.
 #[utoipa::path(
     get, path = "/api/v1/reload", operation_id = "previewReload", tag = "orchestrator",
     responses((
@@ -106,11 +135,26 @@ pub(crate) async fn reload(shared: Data<Shared>, request: HttpRequest) -> Result
     ))
 )]
 pub(crate) async fn preview(shared: Data<Shared>) -> Result<HttpResponse, Problem> {
-    let (preview, version) = shared.handle.preview_reload().await?;
+    let (mut preview, version) = shared.handle.preview_reload().await?;
+    let settings = wanted(&shared.handle.settings().await?.dashboard, &preview);
+    preview.notices.extend(tls_warnings(&shared, settings).await);
     let tag = tag(&(shared.config_report)(), version);
     let mut answer = HttpResponse::Ok();
     answer.insert_header((ETAG, tag.to_string())).insert_header((CACHE_CONTROL, "no-cache"));
     Ok(answer.json(preview))
+}
+
+/// The settings with the files for TLS that they would have after the reload.
+fn wanted(now: &Dashboard, preview: &ReloadPreview) -> Dashboard {
+    let after = |key: &str, now: &Option<PathBuf>| {
+        let change = preview.settings.iter().find(|change| change.key == key);
+        // As the settings file has it: an empty text is none.
+        let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
+        change.map_or_else(|| now.clone(), |change| change.after.as_str().and_then(path))
+    };
+    let tls_certificate = after("dashboard.tls_certificate", &now.tls_certificate);
+    let tls_key = after("dashboard.tls_key", &now.tls_key);
+    Dashboard { tls_certificate, tls_key, ..now.clone() }
 }
 
 /// The tag of what is in effect: the settings with their origins, and the version of registry and settings together.

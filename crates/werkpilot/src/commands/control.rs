@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::Context;
 use crate::client::parse;
 use crate::failure::{Code, Failure};
+use crate::output::{count, printable};
 
 /// Start an agent.
 ///
@@ -83,7 +84,7 @@ pub struct ResumeArgs {}
 /// Read registry and settings again.
 ///
 /// Only what is different is applied. If anything is wrong with the files, nothing changes, and all faults are listed (exit code 78). Agents that did not
-/// change keep running as they are.
+/// change keep running as they are. Files for TLS that are faulty are named as a warning: the certificate stays as it was.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  werkpilot check && werkpilot reload")]
 pub struct ReloadArgs {}
@@ -138,6 +139,7 @@ struct ReloadReport {
     unchanged: usize,
     settings: Vec<String>,
     after_restart: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// `werkpilot reload`.
@@ -149,7 +151,12 @@ pub fn reload(_: &ReloadArgs, context: &Context) -> Result<ExitCode, Failure> {
         _ => failure,
     })?;
     let report: ReloadReport = parse(answer.clone())?;
-    context.show(&answer, || reload_text(&report))
+    let code = context.show(&answer, || reload_text(&report))?;
+    // In JSON they are part of the answer.
+    for warning in report.warnings.iter().filter(|_| !context.out.json) {
+        eprintln!("warning: {}", printable(warning));
+    }
+    Ok(code)
 }
 
 fn reload_text(report: &ReloadReport) -> String {
@@ -169,7 +176,7 @@ fn reload_text(report: &ReloadReport) -> String {
     if lines.is_empty() {
         return "nothing changed".to_owned();
     }
-    lines.push(format!("unchanged: {}", crate::output::count(report.unchanged, "agent")));
+    lines.push(format!("unchanged: {}", count(report.unchanged, "agent")));
     lines.join("\n")
 }
 
