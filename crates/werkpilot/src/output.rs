@@ -30,7 +30,7 @@ impl Output {
         Self { json: false, width: None }
     }
 
-    /// A table: on a terminal as wide as that, else every row on one line.
+    /// A table: on a terminal as wide as that, else every row on one line. Its cells need not be [`printable`].
     pub fn table(self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
         table(self.width, header, rows)
     }
@@ -67,7 +67,7 @@ fn table(width: Option<u16>, header: &[&str], rows: impl IntoIterator<Item = Vec
         None => table.set_content_arrangement(ContentArrangement::Disabled),
     };
     table.set_header(header.iter().map(|title| title.to_uppercase()).collect::<Vec<_>>());
-    table.add_rows(rows);
+    table.add_rows(rows.into_iter().map(|row| row.iter().map(|cell| printable(cell)).collect::<Vec<_>>()));
     let columns = table.column_count();
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, if index + 1 == columns { 0 } else { 2 }));

@@ -12,7 +12,7 @@ use super::kept::{past, unreadable};
 use super::{Context, now, relative};
 use crate::client::{Client, parse};
 use crate::failure::{Code, Failure};
-use crate::output::{Output, printable};
+use crate::output::Output;
 
 /// Entries of a page of the API at most.
 const PAGE: usize = 1_000;
@@ -130,12 +130,12 @@ fn row(entry: &AuditView, now: Timestamp) -> Vec<String> {
     vec![
         entry.id.to_string(),
         relative(entry.time, now),
-        printable(&format!("{}{from}", entry.who)),
+        format!("{}{from}", entry.who),
         // An orchestrator that is older than this command tells the action only.
         if entry.what.is_empty() { &entry.action } else { &entry.what }.clone(),
-        printable(entry.target.as_deref().unwrap_or_default()),
+        entry.target.clone().unwrap_or_default(),
         entry.status.map(|status| status.to_string()).unwrap_or_default(),
-        printable(&change(entry)),
+        change(entry),
     ]
 }
 

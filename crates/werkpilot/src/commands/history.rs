@@ -145,7 +145,7 @@ fn list_text(page: &HistoryPage, now: Timestamp, out: Output) -> String {
             execution.attempts.to_string(),
             duration(execution.waited_ms),
             duration(execution.duration_ms),
-            printable(&because(execution)),
+            because(execution),
         ]
     });
     let header = ["run", "agent", "ended", "end", "trigger", "attempts", "waited", "took", "because"];

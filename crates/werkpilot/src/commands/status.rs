@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 use werkpilot::state::address_of;
+use werkpilot_core::agent::LastWords;
 use werkpilot_core::status::Status;
 use werkpilot_core::time::human;
 
@@ -13,23 +14,39 @@ use super::agents::Agent;
 use super::{Context, from_secs};
 use crate::client::parse;
 use crate::failure::Failure;
-use crate::output::{Output, bytes, count};
+use crate::output::{bytes, count, printable};
 
 const MB: f64 = 1024.0 * 1024.0;
+/// Items that are shown: more are no screen.
+const SHOWN: usize = 12;
 
 /// Show how the fleet is, and what needs attention.
 ///
-/// It tells what runs, what waits and what failed, the restarts and the memory, and names each agent that is not as it
-/// should be, with the reason.
+/// It tells what runs, what waits and what failed, the restarts and the memory; then what needs attention, the worst first,
+/// with the reason, what a program that failed wrote last, and what to do.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  werkpilot status\n  werkpilot status --json | jq .system.statuses")]
 pub struct Args {}
 
 /// What the client reads of the overview.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Overview {
     system: System,
     agents: Vec<Agent>,
+    attention: Vec<Item>,
+    attention_total: usize,
+}
+
+/// Something that needs attention.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Item {
+    severity: String,
+    title: String,
+    reason: String,
+    hint: String,
+    last_words: Option<LastWords>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,7 +99,11 @@ struct Bus {
 /// `werkpilot status`.
 pub fn run(_: &Args, context: &Context) -> Result<ExitCode, Failure> {
     let (answer, bus, place) = context.online(async |client| {
-        let answer = client.get(&["metrics"], &[]).await?;
+        let mut answer = client.get(&["metrics"], &[]).await?;
+        let mut page = client.get(&["api", "v1", "overview"], &[]).await?;
+        for key in ["attention", "attentionTotal"] {
+            answer[key] = page[key].take();
+        }
         // The rest is worth showing without it.
         let bus = client.get(&["api", "v1", "bus"], &[]).await.ok().and_then(|bus| parse(bus).ok());
         let pid = client.holder().map(|holder| holder.pid.to_string());
@@ -90,7 +111,7 @@ pub fn run(_: &Args, context: &Context) -> Result<ExitCode, Failure> {
         Ok((answer, bus, Place { pid, address: address_of(client.state_dir()), state_dir }))
     })?;
     let overview: Overview = parse(answer.clone())?;
-    context.show(&answer, || text(&overview, bus.as_ref(), &place, context.out))
+    context.show(&answer, || text(&overview, bus.as_ref(), &place))
 }
 
 struct Place {
@@ -99,7 +120,7 @@ struct Place {
     state_dir: String,
 }
 
-fn text(overview: &Overview, bus: Option<&Bus>, place: &Place, out: Output) -> String {
+fn text(overview: &Overview, bus: Option<&Bus>, place: &Place) -> String {
     let system = &overview.system;
     let phase = system.phase.replace('_', " ");
     let pid = place.pid.as_ref().map(|pid| format!(", pid {pid}")).unwrap_or_default();
@@ -128,22 +149,27 @@ fn text(overview: &Overview, bus: Option<&Bus>, place: &Place, out: Output) -> S
     if system.paused {
         line("triggers", "paused; `werkpilot resume` lets them work again");
     }
-    let rows: Vec<_> = overview.agents.iter().filter(|agent| needs_attention(agent)).collect();
-    if rows.is_empty() && !ill.is_empty() {
-        text.push_str(
-            "\nThe disk needs attention: make room, or mend it. Agents go on; what has to be kept is refused.\n",
-        );
-    } else if rows.is_empty() {
-        text.push_str("\nNothing needs attention.\n");
-    } else {
-        let shown = rows
-            .iter()
-            .map(|agent| vec![agent.name.clone(), agent.status.clone(), agent.reason.clone().unwrap_or_default()]);
-        let _ = write!(
-            text,
-            "\nNeeds attention (`werkpilot why NAME` tells more):\n{}",
-            out.table(&["agent", "status", "reason"], shown)
-        );
+    text + &attention(overview)
+}
+
+/// The same as the first page of the dashboard tells, the worst first.
+fn attention(overview: &Overview) -> String {
+    if overview.attention.is_empty() {
+        return "\nNothing needs attention.\n".to_owned();
+    }
+    let mut text = "\nNeeds attention (`werkpilot why NAME` tells more):\n".to_owned();
+    for item in overview.attention.iter().take(SHOWN) {
+        let _ = writeln!(text, "  {:<10}{}: {}", item.severity, printable(&item.title), printable(&item.reason));
+        if let Some(LastWords { text: words, .. }) = &item.last_words {
+            let _ = writeln!(text, "{:12}it wrote last: {}", "", printable(words));
+        }
+        let _ = writeln!(text, "{:12}{}", "", printable(&item.hint));
+    }
+    match overview.attention_total.saturating_sub(overview.attention.len().min(SHOWN)) {
+        0 => {}
+        more => {
+            let _ = writeln!(text, "  and {more} more: `werkpilot top` and the dashboard show them");
+        }
     }
     text
 }
@@ -190,20 +216,10 @@ fn status(word: &str) -> Option<Status> {
     Status::ALL.into_iter().find(|status| status.as_str() == word)
 }
 
-/// Not what somebody switched off or stopped on purpose.
-fn needs_attention(agent: &Agent) -> bool {
-    match status(&agent.status) {
-        Some(Status::Queued) => agent.kind == "service" && agent.reason.is_some(),
-        Some(
-            Status::Running | Status::Idle | Status::Starting | Status::Stopping | Status::Stopped | Status::Disabled,
-        ) => false,
-        _ => true,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use werkpilot_core::ids::RunId;
 
     use super::*;
 
@@ -227,6 +243,15 @@ mod tests {
                 agent("web", "service", "queued", Some("its dependency auth is error")),
                 agent("mail", "job", "idle", None),
             ],
+            "attention": [
+                {
+                    "severity": "warning", "title": "report failed", "reason": "exited with code 1; 1 agent waits for it: web",
+                    "hint": "`werkpilot why report` tells the cause",
+                    "lastWords": { "text": "KeyError: '\u{1b}[2Jtotal'", "runId": RunId::from_parts(1, 2), "at": "2026-01-02T03:04:05Z" },
+                },
+                { "severity": "notice", "title": "triggers are paused", "reason": "by ada", "hint": "`werkpilot resume`", "lastWords": null },
+            ],
+            "attentionTotal": 14,
         });
         let place = Place {
             pid: Some("42".to_owned()),
@@ -235,6 +260,6 @@ mod tests {
         };
         let bus = json!({ "url": "nats://127.0.0.1:3002", "connections": 3, "pendingRequests": 1, "slowConsumers": 2 });
         let bus: Bus = parse(bus).unwrap();
-        insta::assert_snapshot!(text(&parse(overview).unwrap(), Some(&bus), &place, Output::in_a_pipe()));
+        insta::assert_snapshot!(text(&parse(overview).unwrap(), Some(&bus), &place));
     }
 }

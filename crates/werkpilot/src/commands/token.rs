@@ -107,9 +107,9 @@ fn text(tokens: &[Token], now: Timestamp, out: Output) -> String {
         let revoked = token.revoked_at.map(|at| format!("revoked {}", relative(at, now)));
         vec![
             token.id.clone(),
-            printable(&token.name),
+            token.name.clone(),
             token.role.to_string(),
-            format!("{} by {}", relative(token.created_at, now), printable(&token.created_by)),
+            format!("{} by {}", relative(token.created_at, now), token.created_by),
             token.last_used_at.map_or_else(|| "never".to_owned(), |at| relative(at, now)),
             revoked.unwrap_or_else(|| "good".to_owned()),
         ]

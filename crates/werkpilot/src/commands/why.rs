@@ -11,6 +11,7 @@ use super::kept::unreadable;
 use super::{Context, now};
 use crate::client::Client;
 use crate::failure::{Code, Failure};
+use crate::output::printable;
 
 /// Explain why an agent or an execution is as it is.
 ///
@@ -31,7 +32,12 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     let online = async |client: &Client| client.get(&["api", "v1", "why", &args.subject], &[]).await;
     let answer = context.online_or_kept(online, |reader| kept(reader, &args.subject))?;
-    context.show(&answer, || answer["text"].as_str().unwrap_or_default().to_owned())
+    context.show(&answer, || text(&answer))
+}
+
+fn text(answer: &Value) -> String {
+    // What a probe or a program said is in it.
+    answer["text"].as_str().unwrap_or_default().lines().map(|line| printable(line) + "\n").collect()
 }
 
 /// From the disk alone.
@@ -44,4 +50,17 @@ fn kept(reader: &Reader, subject: &str) -> Result<Value, Failure> {
     let meant = suggest::closest(subject, names).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
     let what = format!("there is no agent and no execution {subject} in the history{meant}");
     Err(Failure::new(Code::NoInput, what))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_program_said_does_not_steer_the_terminal() {
+        let answer = json!({ "text": "a is error\n  it wrote last: \u{1b}[2Jgone\u{7}\n" });
+        assert_eq!(text(&answer), "a is error\n  it wrote last: \u{fffd}[2Jgone\u{fffd}\n");
+    }
 }
