@@ -2,8 +2,10 @@
 //! reload would change.
 
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use werkpilot_core::time::Timestamp;
 use werkpilot_tests::{PATIENCE, Setup, Werkpilot, wait_for, wait_until};
 
 /// One fault of each kind, and who waits because of them.
@@ -252,15 +254,43 @@ fn the_strip_and_the_throughput_tell_the_last_ends_also_after_a_restart() {
         (sum("succeeded"), sum("failed"), sum("other"))
     };
     assert_eq!(ends(&fleet), (2, 1, 0));
-    let since = item(&fleet, "error")["since"].clone();
+    let since = |fleet: &Werkpilot| -> Timestamp {
+        serde_json::from_value(item(fleet, "error")["since"].clone()).expect("a time")
+    };
+    let before = since(&fleet);
     fleet.restart();
     wait_until("the strip of before", || strip(&fleet, "mixed") == "ssf");
     assert_eq!(ends(&fleet), (2, 1, 0));
-    assert_eq!(item(&fleet, "error")["since"], since);
+    // The event of its end is recorded a moment after what the history has.
+    let after = since(&fleet);
+    let apart = after.since(before).max(before.since(after));
+    assert!(apart < Duration::from_secs(1), "{before} and {after}");
     fleet.kill_and_restart();
     wait_until("the strip of before", || strip(&fleet, "mixed") == "ssf");
     fleet.run("mixed");
     assert_eq!((strip(&fleet, "mixed"), ends(&fleet)), (json!("ssff"), (2, 2, 0)));
+}
+
+#[test]
+fn a_service_that_crashed_again_and_again_stays_in_sight_with_its_last_words_until_it_has_lived_long_enough() {
+    let registry = "[[agent]]\nname = \"relay\"\nhealthy_for = \"6s\"\nready = { after = \"10ms\" }\n\
+                    shell = \"test -e ok || { echo 'bind: address in use' >&2; echo bye; exit 1; }; exec sleep 1000\"\n\
+                    retry = { initial = \"200ms\", factor = 1.0, cap = \"200ms\", jitter = 0.0 }\n";
+    let mut fleet = Werkpilot::start(&[("fleet.toml", registry)], "[breaker]\nagent_restarts = 100\n");
+    wait_until("three crashes", || fleet.agent("relay")["restarts"].as_u64() >= Some(3));
+    fleet.touch("ok");
+    wait_until("a life that goes on", || fleet.agent("relay")["status"] == "running");
+    let relay = item(&fleet, "backing_off");
+    let title = relay["title"].as_str().expect("a title");
+    assert!(title.starts_with("relay failed ") && title.ends_with(" times in a row and was started again"), "{relay}");
+    assert_eq!(
+        (&relay["severity"], &relay["reason"], &relay["lastWords"]["text"]),
+        (&json!("warning"), &json!("exited with code 1"), &json!("bind: address in use"))
+    );
+    fleet.kill_and_restart();
+    assert_eq!(fleet.agent("relay")["lastWords"]["text"], "bind: address in use", "it outlives a crash");
+    wait_until("it has lived for long enough", || items(&fleet, "backing_off").is_empty());
+    assert_eq!(fleet.agent("relay")["status"], "running");
 }
 
 #[test]
