@@ -61,6 +61,43 @@ fn sighup_applies_only_the_difference() {
 }
 
 #[test]
+fn whoever_asks_while_an_agent_that_was_taken_out_is_still_being_ended_gets_an_answer() {
+    // Its place is the last one, which the fleet has not any more.
+    let stubborn = "[[agent]]\nname = \"stubborn\"\nready = { log = \"up\" }\nstop = { timeout = \"3s\" }\n\
+                    shell = \"trap '' TERM; echo up; while :; do sleep 0.1; done\"\n";
+    let fleet = Werkpilot::start(&[("a.toml", &sleeper("keep", "")), ("b.toml", stubborn)], "");
+    fleet.wait_for_status("stubborn", "running");
+    let pid = fleet.pids("stubborn")[0];
+    fleet.write("registry/b.toml", "");
+    wait_until("the reload", || !fleet.events("config.reloaded").is_empty());
+    assert!(processes::alive(pid), "it has three seconds to end");
+    for path in [
+        "/metrics",
+        "/api/v1/overview",
+        "/api/v1/agents",
+        "/api/v1/agent-changes",
+        "/api/v1/graph?format=json",
+        "/api/v1/queue",
+        "/api/v1/schedule",
+        "/api/v1/memory",
+        "/api/v1/bus",
+        "/api/v1/reload",
+        "/api/v1/agents/keep",
+        "/api/v1/why/keep",
+    ] {
+        assert_eq!(fleet.request("GET", path, None).status, 200, "{path}");
+    }
+    for path in ["agents/stubborn", "agents/stubborn/health", "agents/stubborn/impact", "why/stubborn"] {
+        let status = fleet.request("GET", &format!("/api/v1/{path}"), None).status;
+        assert!([200, 404, 409].contains(&status), "{path}: {status}");
+    }
+    assert_eq!(fleet.request("POST", "/api/v1/agents/stubborn/restart", None).status, 409);
+    assert!(processes::alive(pid), "all of that was asked before its end");
+    wait_until("its end", || !processes::alive(pid));
+    assert_eq!(fleet.pids("keep").len(), 1);
+}
+
+#[test]
 fn the_command_reload_applies_the_difference_and_tells_it() {
     let fleet = three_unwatched();
     let before = pids(&fleet);

@@ -111,14 +111,15 @@ impl Graph {
         self.names.is_empty()
     }
 
-    /// The longest path down to an agent without dependencies.
+    /// The longest path down to an agent without dependencies. 0 for one that is not in the graph, as it was taken out of
+    /// the registry and has a last program still: such an agent has neither dependencies nor dependents.
     pub fn depth(&self, agent: AgentIndex) -> u32 {
-        self.depth[agent.slot()]
+        self.depth.get(agent.slot()).copied().unwrap_or(0)
     }
 
     /// Its boot layer: its depth, the layer asked for, or one later than a dependency's, whichever is latest.
     pub fn layer(&self, agent: AgentIndex) -> u32 {
-        self.layer[agent.slot()]
+        self.layer.get(agent.slot()).copied().unwrap_or(0)
     }
 
     /// All agents by layer, first one first; layers that nobody is in are left out.
@@ -132,18 +133,20 @@ impl Graph {
 
     /// Who depends on it directly.
     pub fn dependents(&self, agent: AgentIndex) -> &[AgentIndex] {
-        &self.dependents[agent.slot()]
+        self.dependents.get(agent.slot()).map_or(&[], |agents| agents)
     }
 
     /// What it depends on directly.
     pub fn dependencies(&self, agent: AgentIndex) -> &[AgentIndex] {
-        &self.dependencies[agent.slot()]
+        self.dependencies.get(agent.slot()).map_or(&[], |agents| agents)
     }
 
     /// Who depends on it, directly or not: what stopping it means. Nearest first.
     pub fn impact(&self, agent: AgentIndex) -> Vec<AgentIndex> {
         let mut seen = vec![false; self.len()];
-        seen[agent.slot()] = true;
+        if let Some(seen) = seen.get_mut(agent.slot()) {
+            *seen = true;
+        }
         let mut found = Vec::new();
         let mut next = 0;
         let mut current = agent;
@@ -166,7 +169,7 @@ impl Graph {
     }
 
     fn name(&self, agent: AgentIndex) -> &str {
-        self.names[agent.slot()].as_ref().map_or("", AgentName::as_str)
+        self.names.get(agent.slot()).and_then(Option::as_ref).map_or("", AgentName::as_str)
     }
 
     /// The layers with their agents, and what each needs, for a terminal.

@@ -31,7 +31,7 @@ use werkpilot_core::trigger::Trigger;
 use crate::agents::agent::{AgentActor, Order, Switch, SwitchError};
 use crate::agents::reload::ReloadReport;
 use crate::agents::shutdown::{BeginShutdown, SetStopServers, StopServers};
-use crate::agents::supervisor::Consult;
+use crate::agents::supervisor::{Consult, QuestionPanicked};
 use crate::bus::{BusSide, GetBusReport, GetServices, ServiceQuestion};
 use crate::clock::Clock;
 use crate::house::{House, HousePhase, Posts};
@@ -141,12 +141,13 @@ impl Handle {
     /// Answers a question about the house, on its arbiter.
     ///
     /// # Errors
-    /// If the orchestrator does not answer.
+    /// If the orchestrator does not answer, or the question panicked.
     pub async fn consult<T: Send + 'static>(
         &self,
         question: impl FnOnce(&House) -> T + Send + 'static,
     ) -> Result<T, ControlError> {
-        Ok(self.posts.supervisor.ask(Consult(Box::new(question)), ANSWER).await?)
+        let answer = self.posts.supervisor.ask(Consult(Box::new(question)), ANSWER).await?;
+        answer.map_err(|QuestionPanicked| ControlError::Panicked)
     }
 
     /// The whole fleet.

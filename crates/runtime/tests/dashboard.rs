@@ -79,3 +79,16 @@ fn where_nobody_knows_the_files_there_is_no_origin_and_nothing_would_change() {
         assert!(matches!(handle.impact("b").await, Err(ControlError::UnknownAgent { .. })));
     });
 }
+
+#[test]
+fn a_question_that_panics_is_answered_with_an_error_and_the_fleet_goes_on() {
+    with_fleet(vec![job("a", "true")], |handle| async move {
+        let answer = handle.consult(|house| {
+            let _borrowed = house.directory.borrow_mut();
+            assert!(house.directory.try_borrow().is_ok(), "a drill");
+        });
+        assert!(matches!(answer.await, Err(ControlError::Panicked)));
+        assert_eq!(run(&handle, "a").await, End::Succeeded);
+        assert_eq!(handle.agents().await.unwrap().len(), 1);
+    });
+}

@@ -181,10 +181,14 @@ pub(crate) async fn gate(
         shared.counters.panicked();
         shared.counters.answered(StatusCode::INTERNAL_SERVER_ERROR);
         // The panic hook has written it to the log. The connection is kept: only this request is lost.
-        return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a handler panicked; the log says where").into());
+        return Err(Problem::panicked().into());
     };
     let answer = answer.inspect_err(|error| shared.counters.answered(error.as_response_error().status_code()))?;
     shared.counters.answered(answer.status());
+    // One that was caught further in.
+    if answer.response().error().and_then(|error| error.as_error::<Problem>()).is_some_and(Problem::is_panic) {
+        shared.counters.panicked();
+    }
     let mut answer = answer.map_into_boxed_body();
     secure(answer.headers_mut());
     let (place, stranger) = {

@@ -21,6 +21,9 @@ use werkpilot_runtime::observe::optimizer::OptimizeError;
 use crate::audit::Detail;
 use crate::gate::secure;
 
+/// The kind of a problem that is a panic of ours.
+const PANICKED: &str = "urn:werkpilot:panicked";
+
 /// What went wrong, for programs and people.
 #[derive(Clone, Debug, Serialize, thiserror::Error)]
 #[error("{title}: {detail}")]
@@ -67,6 +70,16 @@ impl Problem {
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = hint.into();
         self
+    }
+
+    /// A handler panicked; the log says where.
+    pub fn panicked() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "a handler panicked; the log says where").of_kind(PANICKED)
+    }
+
+    /// Whether it tells of a panic.
+    pub fn is_panic(&self) -> bool {
+        self.kind == PANICKED
     }
 
     /// Whether it says that an execution was refused: decided, and without effect.
@@ -173,6 +186,7 @@ impl From<ControlError> for Problem {
             | ControlError::Optimizer(OptimizeError::ShuttingDown)
             | ControlError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "urn:werkpilot:unavailable"),
             ControlError::Optimizer(_) => (StatusCode::CONFLICT, "urn:werkpilot:optimizer"),
+            ControlError::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, PANICKED),
         };
         let problem = Self::new(status, text).of_kind(kind);
         let problem = match hint_of(&error) {

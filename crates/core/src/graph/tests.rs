@@ -48,6 +48,13 @@ fn impact_is_everybody_who_depends_on_it_nearest_first() {
 }
 
 #[test]
+fn an_agent_that_is_not_in_the_graph_any_more_has_nobody_around_it() {
+    let (graph, gone) = (Graph::new(&fleet()).unwrap(), AgentIndex(6));
+    assert_eq!((graph.len(), graph.depth(gone), graph.layer(gone)), (6, 0, 0));
+    assert_eq!((graph.dependents(gone), graph.dependencies(gone), graph.impact(gone)), (&[][..], &[][..], vec![]));
+}
+
+#[test]
 fn a_dependency_named_twice_counts_once() {
     let graph = Graph::new(&[member("a", &["b", "b"], None), member("b", &[], None)]).unwrap();
     assert_eq!(graph.dependencies(AgentIndex(0)).len(), 1);

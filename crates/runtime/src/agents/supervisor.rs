@@ -2,6 +2,7 @@
 //! they die, takes agents in and out, and answers questions about the house.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -68,8 +69,12 @@ pub struct Boot;
 /// Answers a question about the house. The closure only reads.
 pub struct Consult<T>(pub Box<dyn FnOnce(&House) -> T + Send>);
 
+/// A question about the house panicked. The panic hook has written down where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuestionPanicked;
+
 impl<T: Send + 'static> Message for Consult<T> {
-    type Result = T;
+    type Result = Result<T, QuestionPanicked>;
 }
 
 /// Starts an actor that tells the root of its end.
@@ -334,7 +339,10 @@ impl Handler<Boot> for Supervisor {
 impl<T: Send + 'static> Handler<Consult<T>> for Supervisor {
     type Result = MessageResult<Consult<T>>;
     fn handle(&mut self, Consult(question): Consult<T>, _: &mut Self::Context) -> Self::Result {
-        MessageResult(question(&self.house))
+        // The fleet does not end with its root because somebody asked. A question changes nothing, and what it borrowed is
+        // given back as it unwinds.
+        let answer = catch_unwind(AssertUnwindSafe(|| question(&self.house)));
+        MessageResult(answer.map_err(|_| QuestionPanicked))
     }
 }
 

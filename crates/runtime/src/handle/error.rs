@@ -115,6 +115,9 @@ pub enum ControlError {
     /// The files have faults.
     #[error(transparent)]
     Reload(#[from] ReloadError),
+    /// Answering panicked, which is a fault of Werkpilot; the log says where. Nothing else is affected.
+    #[error("answering this panicked, which is a fault of Werkpilot; the log says where")]
+    Panicked,
     /// The orchestrator does not answer.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
