@@ -122,8 +122,11 @@ class Fleet {
   }
 
   async stop() {
+    const died = this.child && (this.child.exitCode > 0 || this.child.signalCode !== null);
+    const last = died ? fs.readFileSync(this.log, "utf8").slice(-6000) : "";
     await this.down();
     fs.rmSync(this.dir, { recursive: true, force: true });
+    if (died) throw new Error(`the orchestrator ended by itself (${this.child.exitCode ?? this.child.signalCode}); it said:\n${last}`);
   }
 }
 

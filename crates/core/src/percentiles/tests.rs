@@ -274,7 +274,7 @@ proptest! {
     }
 
     #[test]
-    fn digests_merged_one_by_one_are_half_a_percent_worse_than_gathered_ones_at_most(seed: u64, parts in prop::collection::vec(1_usize..2_000, 1..40)) {
+    fn digests_that_were_merged_one_by_one_or_gathered_are_within_one_and_a_half_percent_in_rank(seed: u64, parts in prop::collection::vec(1_usize..2_000, 1..40)) {
         let mut dice = Dice::new(seed);
         let (mut merged, mut all, mut digests) = (Digest::new(), Vec::new(), Vec::new());
         for (at, part) in parts.into_iter().enumerate() {
@@ -285,9 +285,10 @@ proptest! {
         }
         let gathered = Digest::gathered(&digests);
         prop_assert_eq!((merged.count(), gathered.count()), (all.len() as u64, all.len() as u64));
-        let error = worst_error(&mut all, merged.summary()) - 1.0 / all.len() as f64;
-        prop_assert!(error <= 0.015, "{}", error);
-        prop_assert!(worst_error(&mut all, gathered.summary()) <= 0.01 + 1.0 / all.len() as f64);
+        for summary in [merged.summary(), gathered.summary()] {
+            let error = worst_error(&mut all, summary) - 1.0 / all.len() as f64;
+            prop_assert!(error <= 0.015, "{}", error);
+        }
     }
 
     #[test]
