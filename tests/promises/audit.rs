@@ -317,6 +317,8 @@ fn replays_with_a_key_are_done_once() {
     let same = with_key(&fleet, "/api/v1/dead-letters/replay", "many", &many).expect(202);
     assert_eq!(same.json()["id"], set.json()["id"]);
     wait_until("the set", || lines(&fleet, "tried") == 8);
+    // One that has begun and not ended would be run again after the restart, as its `on_lost` says.
+    wait_until("their ends", || fleet.agent("bad")["status"] == "idle");
     fleet.restart();
     let late = with_key(&fleet, "/api/v1/dead-letters/replay", "many", &many).expect(202);
     assert_eq!((late.header("idempotency-replayed"), &late.body), (Some("true"), &set.body));

@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) fn start(source: &Source, handle: Handle) -> notify::Result<RecommendedWatcher> {
     // One place is enough: a second change before the first is looked at is the same news.
     let (sender, receiver) = mpsc::channel(1);
+    // What was changed since they were read for the start, which may be seconds ago, was watched by nobody.
+    let _ = sender.try_send(());
     let concerned = source.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         let relevant = match event {

@@ -301,6 +301,10 @@ mod tests {
     fn the_second_look_at_an_idle_tree_reads_no_share_again() {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
+        // The kernel may not have counted its pages yet.
+        while Sampler::default().trees(&[pid]).unwrap()[&pid].rss_bytes == 0 {
+            std::thread::yield_now();
+        }
         let mut sampler = Sampler::default();
         let first = sampler.trees(&[pid]).unwrap()[&pid];
         let read_at = sampler.shares[&pid].check;

@@ -283,10 +283,13 @@ impl Handler<Reload> for Reloader {
                     Err(ReloadError::Stale)
                 }
                 Ok(loaded) => {
-                    for notice in &loaded.notices {
+                    let notices = loaded.notices.clone();
+                    let report = this.apply(loaded, quiet);
+                    // They are told with what is new, or to who asked.
+                    for notice in notices.iter().filter(|_| !quiet || !report.is_nothing()) {
                         log::warn!(target: "werkpilot", "{notice}");
                     }
-                    Ok(this.apply(loaded, quiet))
+                    Ok(report)
                 }
                 Err(fault) => {
                     let rejected = RejectedReload::of(&fault, &by, Clock::wall());

@@ -158,6 +158,8 @@ pub struct DeadLetters {
     alarm: Alarm,
     /// Letters that somebody is doing something about, and whose disk has not answered yet.
     busy: BTreeSet<u64>,
+    /// Replays of the one before that are on their way to the queue: each goes once, however often it is found on disk.
+    resuming: BTreeSet<RunId>,
     /// When what the disk would not take is offered again.
     again_at: Option<Moment>,
     /// When the waiting letters are looked at.
@@ -168,7 +170,15 @@ pub struct DeadLetters {
 impl DeadLetters {
     /// An actor for the house's dead letters.
     pub fn new(house: Rc<House>, notice: ExitNotice) -> Self {
-        Self { house, alarm: Alarm::default(), busy: BTreeSet::new(), again_at: None, health_at: None, _notice: notice }
+        Self {
+            house,
+            alarm: Alarm::default(),
+            busy: BTreeSet::new(),
+            resuming: BTreeSet::new(),
+            again_at: None,
+            health_at: None,
+            _notice: notice,
+        }
     }
 
     /// Does all that is due, and arms the one alarm.
@@ -238,7 +248,10 @@ impl DeadLetters {
             for id in &ids {
                 this.busy.remove(id);
             }
-            kept.map_err(DeskError::NotKept)?;
+            if let Err(wrong) = kept {
+                this.reconcile(ids, &wrong, ctx);
+                return Err(DeskError::NotKept(wrong));
+            }
             let answer = done(this, ids);
             this.turn(ctx);
             Ok(answer)

@@ -64,6 +64,12 @@ impl Ledger {
         receiver.await.unwrap_or(Err(StoreError::WriterGone))
     }
 
+    /// Waits until of all that was handed in before it is decided whether it is on disk: a read sees it after that.
+    pub async fn settled(&self) {
+        // An empty batch is behind all others, and a disk that takes nothing has decided, too.
+        let _ = self.kept(Vec::new()).await;
+    }
+
     /// Keeps a batch with the next commit; nobody waits for it.
     pub fn record(&self, batch: Vec<Change>) {
         self.submit(batch, Class::Durable, Box::new(|result| complain(&result)));

@@ -60,9 +60,13 @@ impl DeadLetters {
             let kept = keep(ledger, accepted, &step).await;
             (kept, step)
         };
-        let kept = keeping.into_actor(self).map(move |(kept, step), this, _| {
+        let kept = keeping.into_actor(self).map(move |(kept, step), this, ctx| {
             this.busy.remove(&id);
-            let payload = kept?;
+            let payload = kept.inspect_err(|error| {
+                if let DeskError::NotKept(wrong) = error {
+                    this.reconcile(vec![id], wrong, ctx);
+                }
+            })?;
             this.act(id, &step, Clock::wall());
             this.house.emit(Event::DeadLetterReplayed { id, agent: name, run });
             Ok(payload)

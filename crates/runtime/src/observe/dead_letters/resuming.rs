@@ -4,6 +4,7 @@ use actix::prelude::*;
 use werkpilot_core::dead_letters::{LetterState, Step};
 use werkpilot_store::reader::LetterFilter;
 use werkpilot_store::row::letter::LetterRow;
+use werkpilot_store::{Reader, StoreError};
 
 use super::{DeadLetters, ReplayEnded};
 
@@ -23,10 +24,32 @@ impl DeadLetters {
             limit: MOST,
             ..Default::default()
         };
-        let read = async move { ledger.read(move |reader| reader.letters(&wanted)).await };
+        let read = async move {
+            // What the dead one handed in may be on its way to the disk still.
+            ledger.settled().await;
+            ledger.read(move |reader| reader.letters(&wanted)).await
+        };
         ctx.spawn(read.into_actor(self).map(|page, this, ctx| match page {
             Ok(page) => page.rows.into_iter().for_each(|row| this.resume_one(row, ctx)),
             Err(error) => log::error!("failed to {error}: replays that were beginning wait for the next start"),
+        }));
+    }
+
+    /// The disk knows of something else that is done about these letters than memory does: a dead actor began it. Looks at
+    /// them anew, if that is what was wrong.
+    pub(super) fn reconcile(&self, ids: Vec<u64>, wrong: &StoreError, ctx: &mut Context<Self>) {
+        if !matches!(wrong, StoreError::Conflict(_)) {
+            return;
+        }
+        let ledger = self.house.ledger.clone();
+        let read = async move {
+            let rows =
+                move |reader: &Reader| ids.into_iter().map(|id| reader.letter(id)).collect::<Result<Vec<_>, _>>();
+            ledger.read(rows).await.unwrap_or_default()
+        };
+        ctx.spawn(read.into_actor(self).map(|rows, this, ctx| {
+            let replaying = rows.into_iter().flatten().filter(|row| row.state == LetterState::Replaying);
+            replaying.for_each(|row| this.resume_one(row, ctx));
         }));
     }
 
@@ -34,7 +57,7 @@ impl DeadLetters {
         let (id, Some(run)) = (row.id, row.replay_run) else { return };
         let letter = self.house.dead_letters.borrow().get(id).map(|letter| letter.standing.clone());
         match letter {
-            // Gave way, or is in the hands of this one already.
+            // Gave way, or is in the hands of this one, who will hear from the disk what is wrong.
             None => return,
             Some(_) if self.busy.contains(&id) => return,
             Some(standing) if standing.replay_run == Some(run) && standing.state != LetterState::Replaying => return,
@@ -50,8 +73,12 @@ impl DeadLetters {
         if let Some(ended) = ended {
             return self.replay_ended(&ended, ctx);
         }
+        if !self.resuming.insert(run) {
+            return;
+        }
         let admit = self.admit(id, run, agent, row.payload.map(Into::into));
-        ctx.spawn(admit.map(move |admitted, _, _| {
+        ctx.spawn(admit.map(move |admitted, this, _| {
+            this.resuming.remove(&run);
             if let Err(error) = admitted {
                 log::warn!("dead letter {id} was not replayed: {error}");
             }
