@@ -8,6 +8,8 @@ const { Fleet } = require("./fleet.js");
 
 const root = path.resolve(__dirname, "../..");
 const SHOTS = path.join(root, "target/browser/screenshots");
+// What is pressed is at least so many pixels wide and high on a small screen.
+const THUMB = 32;
 const IMAGES = path.join(root, "docs/images");
 
 // Watches a page; the list grows with what is wrong.
@@ -102,7 +104,8 @@ const test = base.test.extend({
     });
   },
 
-  // `await fits()`: nothing sticks out sideways, at 390 px and at 2,560 px, in light and in dark, and axe-core agrees.
+  // `await fits()`: nothing sticks out sideways, at 390 px and at 2,560 px, in light and in dark, and axe-core agrees; a thumb
+  // can hit what is pressed.
   fits: async ({ page, accessible, shot }, use) => {
     await use(async (name) => {
       // Six screens, and axe-core on four of them, take their time on a machine that does other things beside.
@@ -116,6 +119,13 @@ const test = base.test.extend({
             const wide = await page.evaluate(() => (document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > innerWidth + 1).slice(0, 5).map((one) => one.outerHTML.slice(0, 160))));
             base.expect(wide, `what sticks out at ${width} px`).toEqual([]);
           }).toPass({ timeout: 5000 });
+          if (width === 390) {
+            const small = await page.evaluate((least) => [...document.querySelectorAll("button, select, a.button, .filter")]
+              .filter((one) => one.checkVisibility({ checkVisibilityCSS: true }) && !one.closest("svg, .skip"))
+              .map((one) => [one.getBoundingClientRect(), one]).filter(([{ width, height }]) => width > 1 && (width < least || height < least))
+              .slice(0, 5).map(([{ width, height }, one]) => `${width} × ${height}: ${one.outerHTML.slice(0, 160)}`), THUMB);
+            base.expect(small, `what is smaller than ${THUMB} px`).toEqual([]);
+          }
           if (width !== 2560) await accessible();
           await shot(`${name}-${scheme}-${width}`);
         }

@@ -156,6 +156,8 @@ fn queued_for_a_worker_and_behind_whom() {
 fn queued_for_a_dependency_and_its_root_cause() {
     let mut db = service("db", "exit 3");
     db.service_mut().unwrap().restart = RestartPolicy::Never;
+    // However long it takes to end, it is never ready before.
+    db.service_mut().unwrap().ready.check = ReadyCheck::Log("never".to_owned());
     let (cache, web) =
         (depends(service("cache", "exec sleep 100"), "db"), depends(service("web", "exec sleep 100"), "cache"));
     let mut report = depends(job("report", "true"), "db");

@@ -72,6 +72,41 @@ test("filters and the order are in the address", async ({ page, as, open }) => {
   await expect(first).toContainText("worker");
 });
 
+test("who needs attention is on top until another order is asked for", async ({ page, as, open, fleet }) => {
+  await as("viewer");
+  await open("agents", "Agents");
+  const FAILING = ["error", "timeout", "missing", "disabled by failure", "disabled by memory", "unhealthy", "backing off"];
+  const shown = () => table(page).evaluate((element) => [...element.querySelectorAll(".table-row")].sort((a, b) => a.getAttribute("aria-rowindex") - b.getAttribute("aria-rowindex"))
+    .map((one) => [one.querySelector(".agent-name").textContent, one.querySelector(".status").textContent]));
+  const expectOrder = () => expect(async () => {
+    const rows = await shown();
+    const rank = ([, status]) => (FAILING.includes(status) ? FAILING.indexOf(status) : FAILING.length);
+    expect(rows).toEqual([...rows].sort((a, b) => rank(a) - rank(b) || (a[0] < b[0] ? -1 : 1)));
+  }).toPass();
+  await expectOrder();
+  expect((await shown())[0]).toEqual(["failing", "error"]);
+  const last = async () => (await shown()).at(-1)[0];
+  await expect.poll(last).toBe("worker");
+  // What somebody stops is no trouble; what begins to fail comes up by itself.
+  await fleet.post("/agents/worker/stop");
+  await expect(row(page, "worker")).toContainText("stopped");
+  await expect.poll(last).toBe("worker");
+  await fleet.post("/agents/worker/start");
+  fleet.write("sinking.toml", '[[agent]]\nname = "zz-sinking"\ncommand = ["sh", "-c", "read line; exit 9"]\nkind = "job"\nretry = { max = 0 }\n');
+  await expect.poll(last).toBe("zz-sinking");
+  await fleet.post("/agents/zz-sinking/trigger");
+  await expect.poll(async () => (await shown()).slice(0, 4).map(([name]) => name)).toContain("zz-sinking");
+  await expectOrder();
+  await table(page).getByRole("button", { name: "Agent", exact: true }).click();
+  await expect(page).toHaveURL(/sort=name/);
+  await expect.poll(last).toBe("zz-sinking");
+  await page.reload();
+  await expect.poll(last).toBe("zz-sinking");
+  await fleet.post("/dead-letters/discard", { filter: { agent: "zz-sinking" } });
+  fleet.write("sinking.toml", "");
+  await expect(row(page, "zz-sinking")).toHaveCount(0);
+});
+
 test("the keyboard walks, selects, opens and goes back", async ({ page, as, open }) => {
   await as("viewer");
   await open("agents?sort=name", "Agents");

@@ -34,6 +34,43 @@ test("it is filtered by who and what, in the address", async ({ page, fleet, as,
   await expect(rows.nth(1)).toBeVisible();
 });
 
+test("older entries come below what is shown, and a page that does not come is asked for again", async ({ page, fleet, as, open, expected }) => {
+  expected.push(/Failed to load resource/);
+  for (let turn = 0; turn < 3; turn += 1) {
+    await fleet.post("/pause");
+    await fleet.post("/resume");
+  }
+  // Pages of two, so that few entries are many pages.
+  let limit = 2;
+  await page.route(/\/api\/v1\/audit\?/, (route) => route.continue({ url: route.request().url().replace(/limit=\d+/, `limit=${limit}`) }));
+  await as("admin");
+  await open("audit", "Audit");
+  const table = page.getByRole("table", { name: "Audit log" });
+  await expect(table).toHaveAttribute("aria-rowcount", "3");
+  await expect(page.getByText("2 entries, there are older ones")).toBeVisible();
+  const older = page.getByRole("button", { name: "Older entries" });
+  await older.click();
+  await expect(table).toHaveAttribute("aria-rowcount", "5");
+  await page.route(/\/api\/v1\/audit\?.*cursor=/, (route) => route.abort(), { times: 1 });
+  await older.click();
+  const problem = page.getByRole("alert").filter({ hasText: "does not answer" });
+  await expect(problem).toBeVisible();
+  await expect(table).toHaveAttribute("aria-rowcount", "5");
+  await problem.getByRole("button", { name: "Try again" }).click();
+  await expect(table).toHaveAttribute("aria-rowcount", "7");
+  await expect(problem).toHaveCount(0);
+  // To the end, and no further.
+  limit = 1000;
+  await older.click();
+  await expect(page.getByText("There are no older entries.")).toBeVisible();
+  await expect(older).toHaveCount(0);
+  limit = 2;
+  await page.getByPlaceholder("What, or of whom").fill("pause");
+  await page.keyboard.press("Enter");
+  await expect(table).toHaveAttribute("aria-rowcount", "3");
+  await expect(older).toBeVisible();
+});
+
 test("what was refused is there, too", async ({ page, fleet, as, open }) => {
   await fleet.api("POST", "/agents/nobody/stop", {}, "operator").catch(() => {});
   await as("admin");

@@ -88,6 +88,43 @@ test("executions are found, opened with their output, and run again", async ({ p
   await expect(page.getByText("No execution fits")).toBeVisible();
 });
 
+test("older executions stay below while new ones come on top", async ({ page, fleet, as, open }) => {
+  const run = async (payload) => fleet.get(`/executions/${(await fleet.post("/agents/echo/trigger", { payload })).runId}/wait`);
+  for (let turn = 0; turn < 5; turn += 1) await run(`${turn}`);
+  await page.route(/\/api\/v1\/executions\?/, (route) => route.continue({ url: route.request().url().replace(/limit=\d+/, "limit=2") }));
+  await as("viewer");
+  await open("events?tab=executions&agent=echo", "Events");
+  const table = page.getByRole("table", { name: "Executions" });
+  await expect(table).toHaveAttribute("aria-rowcount", "3");
+  await page.getByRole("button", { name: "Older executions" }).click();
+  await expect(table).toHaveAttribute("aria-rowcount", "5");
+  await run("one more");
+  await expect(table).toHaveAttribute("aria-rowcount", "6");
+  await page.getByRole("button", { name: "Older executions" }).click();
+  await expect(table).toHaveAttribute("aria-rowcount", /^[78]$/);
+});
+
+test("older events are asked for and come below", async ({ page, fleet, as, open }) => {
+  await as("viewer");
+  for (let turn = 0; turn < 3; turn += 1) await fleet.get(`/executions/${(await fleet.post("/agents/echo/trigger", {})).runId}/wait`);
+  const all = (await fleet.get("/events?agent=echo&limit=1000")).events.length;
+  // The first page is a short one of a server that says that there may be more.
+  await page.route(/\/api\/v1\/events\?/, async (route) => {
+    const to = new URL(route.request().url());
+    const answer = await route.fetch();
+    if (to.searchParams.has("before")) return route.fulfill({ response: answer });
+    const { events: known, ...rest } = await answer.json();
+    const newest = known.sort((a, b) => b.seq - a.seq).slice(0, 2);
+    return route.fulfill({ json: { ...rest, events: newest.concat(Array(498).fill(newest[0])) } });
+  });
+  await open("events?agent=echo", "Events");
+  const table = page.getByRole("table", { name: "Events" });
+  await expect(table).toHaveAttribute("aria-rowcount", "3");
+  await page.getByRole("button", { name: "Older events" }).click();
+  await expect(table).toHaveAttribute("aria-rowcount", String(all + 1));
+  await expect(page.getByText("There are no older events.")).toBeVisible();
+});
+
 test("one that runs is cancelled", async ({ page, fleet, as, open }) => {
   const { runId } = await fleet.post("/agents/slow/trigger");
   await fleet.untilStatus("slow", "running");

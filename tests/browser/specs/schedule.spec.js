@@ -6,8 +6,11 @@ test("who is due is on a line of the next 24 hours", async ({ page, as, open }) 
   const table = page.getByRole("table", { name: "When agents are due" });
   for (const name of ["ticker", "dunning", "failing"]) await expect(table.getByRole("row").filter({ hasText: name })).toBeVisible();
   await expect(table.getByRole("row").filter({ hasText: "failing" }).getByRole("img")).toHaveAttribute("aria-label", /due at 03:00:00/);
-  // It is due every two seconds, and hides nobody else: what goes on and on is a bar.
-  await expect(table.getByRole("row").filter({ hasText: "ticker" }).getByRole("img")).toHaveAttribute("aria-label", /and many more/);
+  // It is due every two seconds, and hides nobody else: what cannot be told apart is one band that says how often it is.
+  const ticker = table.getByRole("row").filter({ hasText: "ticker" }).getByRole("img");
+  await expect(ticker).toHaveAttribute("aria-label", /^due every 2s, 43.\d{3} times from \d\d:\d\d:\d\d on$/);
+  await expect(ticker.locator("i")).toHaveCount(1);
+  await expect(ticker).toContainText("every 2s");
   await expect(page.getByRole("img", { name: /How many executions are due/ })).toBeVisible();
   await expect(page.getByRole("region", { name: "Collisions" })).toBeVisible();
 });
@@ -38,6 +41,25 @@ test("a job is run now, by those who may", async ({ page, fleet, as, open }) => 
   await expect(async () => expect((await fleet.get("/executions?agent=ticker&trigger=manual&limit=1000")).executions.length).toBe(before + 1)).toPass();
 });
 
+test("runs are marks where they can be told apart, and a band where not", async ({ page, as, open }) => {
+  await as("viewer");
+  await page.route(/\/api\/v1\/schedule\?/, (route) => {
+    const hours = Number(new URL(route.request().url()).searchParams.get("hours"));
+    const at = (hour) => new Date(Date.now() + hour * 3_600_000 - 1_000).toISOString();
+    return route.fulfill({ json: { runs: Array.from({ length: hours }, (_, hour) => ({ agent: "off", at: at(hour + 1), scheduledFor: at(hour + 1), trigger: "schedule" })), next: null, leftOut: [] } });
+  });
+  await open("schedule", "Schedule");
+  const line = page.getByRole("table", { name: "When agents are due" }).getByRole("row").filter({ hasText: "off" }).getByRole("img");
+  await expect(line.locator("i")).toHaveCount(24);
+  await expect(line).toHaveAttribute("aria-label", /^due at [\d:]+, [\d:]+, [\d:]+ and 21 more$/);
+  await page.getByLabel("Ahead").selectOption("168");
+  await expect(line).toContainText("every 1h");
+  await expect(line.locator("i")).toHaveCount(1);
+  await page.getByLabel("Ahead").selectOption("1");
+  await expect(line.locator("i")).toHaveCount(1);
+  await expect(line.locator(".band")).toHaveCount(0);
+});
+
 test("the next runs are a list, too", async ({ page, as, open }) => {
   await as("viewer");
   await open("schedule", "Schedule");
@@ -45,6 +67,34 @@ test("the next runs are a list, too", async ({ page, as, open }) => {
   await expect(page).toHaveURL(/tab=list/);
   const rows = page.getByRole("table", { name: "Next runs" }).getByRole("row");
   await expect(rows.nth(1)).toContainText(/ticker|dunning/);
+});
+
+test("what is done again to the same agent is told in one notice, that is heard, and a fault beside it stays", async ({ page, as, open, expected }) => {
+  expected.push(/503/);
+  await as("operator");
+  await open("schedule", "Schedule");
+  const run = page.getByRole("table").getByRole("row").filter({ hasText: "ticker" }).getByRole("button", { name: /Run/ });
+  const notices = page.getByRole("region", { name: "Notices" });
+  // A screen reader says what is added to a live region, not what changes its place.
+  await notices.evaluate((region) => {
+    window.heard = [];
+    new MutationObserver((changes) => {
+      for (const { addedNodes } of changes) for (const node of addedNodes) if (node.getAttribute?.("role")) window.heard.push(node.getAttribute("role"));
+    }).observe(region.querySelector("[aria-live=polite]"), { childList: true });
+  });
+  await page.route("**/api/v1/agents/ticker/trigger", (route) => route.fulfill({ status: 503, contentType: "application/problem+json", json: { title: "Busy", detail: "the queue is full", hint: "try again" } }), { times: 1 });
+  await run.click();
+  await expect(notices.getByRole("alert")).toContainText("ticker was not run");
+  for (let turn = 1; turn <= 5; turn += 1) {
+    await run.click();
+    await expect(notices.getByRole("status")).toContainText(turn === 1 ? "ticker is queued" : `(${turn} times)`);
+  }
+  await expect(notices.getByRole("status")).toHaveCount(1);
+  expect(await page.evaluate(() => window.heard)).toEqual(["alert", "status", "status", "status", "status", "status"]);
+  await expect(notices.getByRole("status")).toHaveCount(0);
+  await expect(notices.getByRole("alert")).toContainText("the queue is full");
+  await notices.getByRole("button", { name: "Close this notice" }).click();
+  await expect(notices.getByRole("alert")).toHaveCount(0);
 });
 
 test("a simulation tells what would happen with other workers", async ({ page, as, open }) => {

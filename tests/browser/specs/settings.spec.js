@@ -126,6 +126,15 @@ test("settings need a login, tokens the role admin", async ({ page, as, open }) 
   await expect(page.getByText("This needs the role admin")).toBeVisible();
 });
 
+test("the tab that is chosen is in sight on a small screen", async ({ page, as, open }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await as("viewer");
+  await open("settings/orchestrator", "Settings");
+  await expect(page.getByRole("tab", { name: "Orchestrator" })).toBeInViewport({ ratio: 0.95 });
+  await page.getByRole("tab", { name: "Thresholds" }).click();
+  await expect(page.getByRole("tab", { name: "Thresholds" })).toBeInViewport({ ratio: 0.95 });
+});
+
 test("settings fit every screen, and are accessible", async ({ page, as, open, fits }) => {
   await as("admin");
   await open("settings", "Settings");

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { collisions, crowd, forecasts, marks, question, search, timeline } from "../../../crates/web/dashboard/js/views/schedule.data.js";
+import { count } from "../../../crates/web/dashboard/js/lib/format.js";
+import { collisions, crowd, forecasts, goingOn, marks, often, question, search, timeline } from "../../../crates/web/dashboard/js/views/schedule.data.js";
 
 const run = (agent, at) => ({ agent, at, scheduledFor: at, trigger: "schedule" });
 const NINE = Date.parse("2026-11-21T09:00:00Z");
@@ -16,12 +17,27 @@ test("there is a row per agent, and who is due first is on top", () => {
 
 test("marks that lie on each other melt into one", () => {
   const times = [0, 1, 2, 500, 2_000].map((ms) => NINE + ms);
-  assert.deepEqual(marks(times, NINE, 1_000, 0.01), [{ from: 0, to: 0.002, count: 3 }, { from: 0.5, to: 0.5, count: 1 }]);
+  assert.deepEqual(marks(times, NINE, 1_000, 0.01), [{ from: 0, to: 0.002, count: 3, gaps: [1, 1] }, { from: 0.5, to: 0.5, count: 1 }]);
 });
 
 test("an agent that runs every second of a day is few marks", () => {
   const times = Array.from({ length: 10_000 }, (_, second) => NINE + second * 1_000);
   assert.equal(marks(times, NINE, 86_400_000).length, 1);
+});
+
+test("a band says how often it is, and goes on to the end where only the first times were told", () => {
+  const day = 86_400_000;
+  const every = (step, runs) => Array.from({ length: runs }, (_, at) => NINE + at * step);
+  const band = (times, span = day) => often(marks(times, NINE, span)[0], span);
+  assert.equal(band(every(2_000, 400)), "every 2s");
+  assert.equal(band(every(250, 400)), "every 250 ms");
+  assert.equal(band(every(300_000, 100)), "every 5m");
+  assert.equal(band(every(2_000, 2)), null);
+  assert.equal(band(every(2_000, 400).map((time, at) => time + (at % 2) * 900)), `about ${count(1_800)} an hour`);
+  const [on] = goingOn(marks(every(2_000, 400), NINE, day));
+  assert.deepEqual([on.from, on.to, on.count], [0, 1, 43_201]);
+  assert.equal(often(on, day), "every 2s");
+  assert.deepEqual(goingOn(marks([NINE], NINE, day)), marks([NINE], NINE, day));
 });
 
 test("a collision is a second with more than there are workers", () => {

@@ -56,7 +56,7 @@ test("proposals read as the CLI words them", () => {
   assert.equal(tooLittle({ rule: "workers", needs: "200 starts", agents: [], more: 0 }), "workers: it takes 200 starts");
   assert.equal(appliedAs({ applied: [{ proposal: 2, decision: 9 }] }, 2), 9);
   assert.equal(demand({ workers: 3, starts: 0 }), null);
-  assert.deepEqual(decisions({ decisions: [{ id: 1, state: "standing" }, { id: 2, state: "undone" }] }).map(({ id }) => id), [1, 2]);
+  assert.deepEqual(decisions([{ id: 2, state: "undone" }, { id: 1, state: "standing" }]).map(({ id }) => id), [1, 2]);
 });
 
 test("the ladder says what is in effect", () => {

@@ -68,7 +68,7 @@ export function Chart({ label, height = 180, x, series, unit = count, marks = []
       const font = `11px ${getComputedStyle(document.body).fontFamily}`;
       const axis = { stroke: quiet, font, grid: { stroke: line, width: 1 }, ticks: { show: false }, gap: 6 };
       chart.current = new Plot({
-        width, height, padding: [8, 8, 0, 0], legend: { show: false },
+        width, height, padding: [8, 26, 0, 0], legend: { show: false },
         cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
         scales: {
           x: { time: true, range: (_, low, high) => [latest.current.from ?? low, Math.max(latest.current.to ?? high, (latest.current.from ?? low) + 1)] },

@@ -1,5 +1,5 @@
 // The frame of a view: its heading, what it is about in a line, its actions; sections; facts; tabs.
-import { html, useEffect } from "../lib/html.js";
+import { html, useEffect, useRef } from "../lib/html.js";
 
 export function Page({ title, lead, actions, wide, children }) {
   useEffect(() => {
@@ -24,6 +24,12 @@ export const Facts = ({ of }) =>
     .map(([name, value, title]) => html`<div key=${name}><dt>${name}</dt><dd title=${title}>${value}</dd></div>`)}</dl>`;
 
 export function Tabs({ of, value, onPick, label }) {
+  const list = useRef(null);
+  // Where not all have room, the one that is chosen is in sight.
+  useEffect(() => {
+    const [box, tab] = [list.current, list.current.querySelector("[aria-selected=true]")];
+    if (tab && box.scrollWidth > box.clientWidth) box.scrollLeft = tab.offsetLeft - box.offsetLeft - (box.clientWidth - tab.offsetWidth) / 2;
+  }, [value]);
   const keys = (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
@@ -33,7 +39,7 @@ export function Tabs({ of, value, onPick, label }) {
     onPick(next);
     requestAnimationFrame(() => document.getElementById(`tab-${next}`)?.focus());
   };
-  return html`<div class="tabs" role="tablist" aria-label=${label} onKeyDown=${keys}>${of.map(([id, title, number]) =>
+  return html`<div class="tabs" ref=${list} role="tablist" aria-label=${label} onKeyDown=${keys}>${of.map(([id, title, number]) =>
     html`<button key=${id} id=${`tab-${id}`} type="button" role="tab" aria-selected=${String(id === value)} tabindex=${id === value ? 0 : -1}
       onClick=${() => onPick(id)}>${title}${number === undefined || number === null || number === "" ? null : html` <span class="tab-count">${number}</span>`}</button>`)}</div>`;
 }

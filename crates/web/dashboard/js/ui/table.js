@@ -3,6 +3,8 @@ import { Component, html, useCallback, useEffect, useLayoutEffect, useMemo, useR
 import { useKeys } from "../lib/keys.js";
 
 const NARROW = 700;
+// A column that needs a wider page than this is on no card either, unless it says how.
+const SPARE = 800;
 // Rows beyond the edges, so that a quick scroll shows no gap.
 const MORE = 8;
 const HEAD = 33;
@@ -76,7 +78,7 @@ function Full({
   const wantFocus = useRef(false);
   const lastPicked = useRef(null);
 
-  const shown = useMemo(() => columns.filter((column) => (cards ? column.card !== false : !column.hide || width >= column.hide)), [columns, cards, width]);
+  const shown = useMemo(() => columns.filter((column) => (cards ? column.card ?? !(column.hide >= SPARE) : !column.hide || width >= column.hide)), [columns, cards, width]);
   const template = `${selected ? "34px " : ""}${shown.map((column) => column.width ?? "minmax(90px, 1fr)").join(" ")}`;
 
   // Keys come faster than the page is drawn anew: where the cursor is does not wait for that.
@@ -98,7 +100,8 @@ function Full({
     goTo(rowKey(rows[next]));
   };
   useEffect(() => {
-    if (!wantFocus.current) return;
+    // A key that came since this was drawn has gone on: the next drawing has its row.
+    if (!wantFocus.current || cursor !== place.current) return;
     const row = box.current?.querySelector("[data-cursor]");
     if (!row) return;
     wantFocus.current = false;
@@ -175,7 +178,7 @@ class Row extends Component {
       tabindex=${here || first ? 0 : -1} data-cursor=${here ? "" : null} onClick=${click} onFocus=${(event) => { if (event.target === event.currentTarget) focus(id); }}>
       ${pick ? html`<span role="cell" class="cell check"><input type="checkbox" tabindex="-1" aria-label=${`Select ${id}`} checked=${chosen}
         onClick=${(event) => { event.stopPropagation(); pick(id, event.shiftKey); }} /></span>` : null}
-      ${columns.map((column) => html`<span key=${column.id} role="cell" class=${`cell ${column.align ?? ""} ${column.card ? `card-${column.card}` : ""} ${column.class ?? ""}`} data-name=${column.title}>${column.cell(row)}</span>`)}
+      ${columns.map((column) => html`<span key=${column.id} role="cell" class=${`cell ${column.align ?? ""} ${column.card ? `card-${column.card}` : ""} ${column.class ?? ""} ${column.hiddenTitle ? "acts" : ""}`} data-name=${column.hiddenTitle ? null : column.title}>${column.cell(row)}</span>`)}
     </div>`;
   }
 }

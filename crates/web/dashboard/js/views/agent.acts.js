@@ -33,7 +33,7 @@ export async function command(agent, verb) {
   const { title, danger, text, done } = VERBS[verb];
   const name = agent.name;
   if (danger && !(await confirm({ title: `${title} ${name}?`, text: text.replace(/^They take/, "It takes").replace("starts them", "starts it").replace("they are", "it is").replace("on them sees them", "on it sees it"), action: title, danger: true }))) return undefined;
-  return act(post(path(name, verb)), (answer) => answer?.message ?? `${name} is being ${done}`, `${name} was not ${done}`);
+  return act(post(path(name, verb)), (answer) => answer?.message ?? `${name} is being ${done}`, `${name} was not ${done}`, { about: `${verb} ${name}` });
 }
 
 // Many agents: asked with their number, told with how many it worked for.
@@ -78,7 +78,7 @@ export async function runNow(agent) {
   const body = { force: values.force };
   if (values.payload !== "") body.payload = values.payload;
   return act(post(path(agent.name, "trigger"), body, { idempotent: true }), (answer) =>
-    (answer.admission === "skipped" ? `${agent.name} was skipped: ${answer.message}` : `${agent.name} is queued as ${answer.runId.slice(0, 8)}`), `${agent.name} does not run`);
+    (answer.admission === "skipped" ? `${agent.name} was skipped: ${answer.message}` : `${agent.name} is queued as ${answer.runId.slice(0, 8)}`), `${agent.name} does not run`, { about: `run ${agent.name}` });
 }
 
 export async function runAll(agents) {

@@ -1,5 +1,5 @@
 // The history of an agent, and one run whole: when, why, how, and what it wrote.
-import { html, useEffect, useState } from "../lib/html.js";
+import { html } from "../lib/html.js";
 import { get, post } from "../lib/api.js";
 import { count, dateTime, bytes, ms, plural, words } from "../lib/format.js";
 import { setQuery, useQuery } from "../lib/route.js";
@@ -11,6 +11,7 @@ import { confirm } from "../ui/confirm.js";
 import { Empty } from "../ui/empty.js";
 import { Choice, Filter, Filters } from "../ui/filter.js";
 import { Logs } from "../ui/logs.js";
+import { Older, usePages } from "../ui/older.js";
 import { Facts, Section } from "../ui/page.js";
 import { Guard } from "../ui/problem.js";
 import { End } from "../ui/status.js";
@@ -43,27 +44,16 @@ export function Runs({ agent }) {
   const [state, setState] = useQuery("end");
   const [text, setText] = useQuery("q");
   const [run] = useQuery("run");
-  const [more, setMore] = useState([]);
-  const [next, setNext] = useState(null);
-  const query = { agent: agent.name, state, text, limit: PAGE };
-  const first = useResource(({ signal }) => get("/executions", query, { signal }), [agent.name, state, text], { on: ["execution.>"], every: 30_000 });
-  useEffect(() => { setMore([]); setNext(null); }, [state, text, agent.name]);
-  const cursor = next ?? first.data?.next ?? null;
-  const load = async () => {
-    const page = await get("/executions", { ...query, cursor });
-    setMore([...more, ...page.executions]);
-    setNext(page.next ?? "");
-  };
+  const pages = usePages("/executions", {
+    query: () => ({ agent: agent.name, state, text, limit: PAGE }), key: JSON.stringify([agent.name, state, text]),
+    rows: (page) => page.executions, keyOf: (one) => one.runId, on: ["execution.>"], every: 30_000,
+  });
   if (run) return html`<${Run} id=${run} agent=${agent} />`;
   return html`<${Filters}><${Filter} value=${text} onInput=${setText} label="Search reasons and ids" />
       <${Choice} label="End" value=${state} onPick=${setState} options=${[["", "Any end"], ...ENDS.map((end) => [end, words(end)])]} /></${Filters}>
-    <${Guard} of=${first}>${(data) => {
-      const seen = new Set();
-      const rows = [...data.executions, ...more].filter((one) => !seen.has(one.runId) && seen.add(one.runId));
-      return html`<${Table} label="Runs" columns=${COLUMNS} rows=${rows} rowKey=${(one) => one.runId} onOpen=${(one) => setQuery({ run: one.runId })}
+    <${Guard} of=${pages.first}>${() => html`<${Table} label="Runs" columns=${COLUMNS} rows=${pages.rows} rowKey=${(one) => one.runId} onOpen=${(one) => setQuery({ run: one.runId })}
           empty=${html`<${Empty} title=${state || text ? "No run fits" : "It has not run yet"} text=${state || text ? "Other words or any end show more." : "Runs appear here when they have ended."} />`} />
-        ${cursor ? html`<div><${Button} onClick=${load}>Older runs</${Button}></div>` : null}`;
-    }}</${Guard}>`;
+        <${Older} of=${pages} what="runs" />`}</${Guard}>`;
 }
 
 function Run({ id, agent }) {

@@ -1,5 +1,5 @@
 // All agents in one table that stays live: what runs, what does not, and what one can do about it.
-import { html, useEffect, useMemo, useSignal } from "../lib/html.js";
+import { html, useEffect, useMemo, useRef, useSignal } from "../lib/html.js";
 import { agentList, loaded } from "../lib/live.js";
 import { bytes, count, ms, percent, plural, score, words } from "../lib/format.js";
 import { go, href, setQuery, useQuery } from "../lib/route.js";
@@ -15,6 +15,7 @@ import { Strip } from "../ui/strip.js";
 import { Table, sortRows } from "../ui/table.js";
 import { Time } from "../ui/time.js";
 import { VERBS, commandAll, menuOf, runAll } from "./agent.acts.js";
+import { FAILING, troubleFirst } from "./agents.data.js";
 
 export const title = "Agents";
 export const styles = true;
@@ -45,7 +46,7 @@ function upFor(seconds) {
   return `${Math.floor(seconds / size)}${unit}`;
 }
 
-const GROUPS = { failing: ["error", "timeout", "missing", "disabled_by_failure", "disabled_by_memory", "unhealthy", "backing_off"] };
+const GROUPS = { failing: FAILING };
 
 export default function Agents() {
   const [q, setQ] = useQuery("q");
@@ -54,7 +55,9 @@ export default function Agents() {
   const [kind, setKind] = useQuery("kind");
   const [sort, setSort] = useQuery("sort");
   const selected = useSignal(new Set());
-  const list = agentList.value;
+  const order = useRef(null);
+  order.current ??= troubleFirst();
+  const list = useMemo(() => order.current(agentList.value), [agentList.value]);
 
   const wanted = q.trim().toLowerCase();
   const rows = useMemo(() => {

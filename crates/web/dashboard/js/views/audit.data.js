@@ -1,41 +1,4 @@
-// What the audit view shows: actions in words, and what a change changed.
-
-/** Verbs of paths that do not say it themselves. */
-const WORDS = [
-  [/^POST .*\/agents\/\{name\}\/trigger$/, "ran an agent"],
-  [/^POST .*\/agents\/\{name\}\/(\w+)$/, (verb) => `${past(verb)} an agent`],
-  [/^POST .*\/executions\/\{run\}\/cancel$/, "cancelled an execution"],
-  [/^POST .*\/dead-letters\/\{id\}\/(\w+)$/, (verb) => `${past(verb)} a dead letter`],
-  [/^POST .*\/dead-letters\/replay\/\{set\}\/cancel$/, "cancelled a set of replays"],
-  [/^POST .*\/dead-letters\/(\w+)$/, (verb) => `${past(verb)} dead letters`],
-  [/^POST .*\/tokens$/, "created a token"],
-  [/^DELETE .*\/tokens\/\{id\}$/, "revoked a token"],
-  [/^POST .*\/session$/, "logged in"],
-  [/^DELETE .*\/session$/, "logged out"],
-  [/^POST .*\/login-codes$/, "made a login link"],
-  [/^POST .*\/bus\/request$/, "sent a request on the bus"],
-  [/^POST .*\/bus\/publish$/, "published on the bus"],
-  [/^POST .*\/notifications\/test$/, "tested notifications"],
-  [/^POST .*\/decisions\/\{id\}\/undo$/, "undid a decision"],
-  [/^POST .*\/optimize$/, "ran the optimizer"],
-  [/^POST .*\/reload$/, "reloaded the files"],
-  [/^POST .*\/shutdown$/, "shut down the orchestrator"],
-  [/^POST .*\/(pause|resume)$/, (verb) => `${past(verb)} all triggers`],
-];
-
-function past(verb) {
-  if (verb === "stop") return "stopped";
-  return verb.endsWith("e") ? `${verb}d` : /[^aeiou]y$/.test(verb) ? `${verb.slice(0, -1)}ied` : `${verb}ed`;
-}
-
-/** What somebody did, in words; what has none stays as it is. */
-export function inWords(action) {
-  for (const [pattern, words] of WORDS) {
-    const found = pattern.exec(action ?? "");
-    if (found) return typeof words === "function" ? words(found[1]) : words;
-  }
-  return action ?? "";
-}
+// What the audit view shows of a change: what changed, and what is asked of the API.
 
 /** What a change changed, a row per value: `[{ key, before, after }]`; what is the same on both sides is left out. */
 export function changes(before, after) {

@@ -1,21 +1,20 @@
 // The audit log: who changed what, from what to what, and whether the chain of entries holds.
-import { html, useMemo, useState } from "../lib/html.js";
-import { get, isAborted } from "../lib/api.js";
+import { html } from "../lib/html.js";
 import { dateTime, plural, words } from "../lib/format.js";
-import { useResource } from "../lib/resource.js";
 import { go, href, route, setQuery } from "../lib/route.js";
 import { oneLine, Text, visible } from "../lib/text.js";
 import { Button } from "../ui/button.js";
 import { Command } from "../ui/code.js";
 import { Empty } from "../ui/empty.js";
 import { Choice, Filter, Filters } from "../ui/filter.js";
+import { Older, usePages } from "../ui/older.js";
 import { Facts, Page } from "../ui/page.js";
-import { Guard, Needs, ProblemView } from "../ui/problem.js";
+import { Guard, Needs } from "../ui/problem.js";
 import { Split } from "../ui/split.js";
 import { Badge } from "../ui/status.js";
 import { Table } from "../ui/table.js";
 import { Time } from "../ui/time.js";
-import { changes, inWords, outcome, query, summary } from "./audit.data.js";
+import { changes, outcome, query, summary } from "./audit.data.js";
 
 export const title = "Audit";
 export const styles = true;
@@ -34,7 +33,7 @@ function Log({ id }) {
   const { query: asked } = route.value;
   const fields = Object.fromEntries(FIELDS.map((name) => [name, asked[name] ?? ""]));
   const key = JSON.stringify(fields);
-  const page = useResource(({ signal }) => get("/audit", { ...query(fields), limit: PAGE }, { signal }), [key], { every: 10_000 });
+  const pages = usePages("/audit", { query: () => ({ ...query(fields), limit: PAGE }), key, rows: (page) => page.entries, keyOf: (entry) => entry.id, every: 10_000 });
   const set = (name) => (value) => setQuery({ [name]: value || null });
   return html`<div class="stack">
     <${Filters}>
@@ -42,41 +41,22 @@ function Log({ id }) {
       <label class="filter"><span class="hidden-text">What was done, or to whom</span><input type="text" value=${fields.action} placeholder="What, or of whom" autocomplete="off" onChange=${(event) => set("action")(event.target.value)}/></label>
       <${Choice} label="When" value=${fields.since} onPick=${set("since")} options=${[["", "any time"], ["1h", "in the last hour"], ["24h", "in the last day"], ["7d", "in the last 7 days"]]}/>
     </>
-    <${Guard} of=${page}>${(data) => html`<${Entries} key=${key} first=${data} fields=${fields} id=${id}/>`}</>
+    <${Guard} of=${pages.first}>${(data) => html`<${Entries} of=${data} pages=${pages} fields=${fields} id=${id}/>`}</>
   </div>`;
 }
 
-function Entries({ first, fields, id }) {
-  const [older, setOlder] = useState([]);
-  const [next, setNext] = useState(undefined);
-  const [problem, setProblem] = useState(null);
-  const cursor = next === undefined ? first.next : next;
-  const all = useMemo(() => {
-    const seen = new Map();
-    for (const one of [...first.entries, ...older]) seen.set(one.id, one);
-    return [...seen.values()].sort((a, b) => b.id - a.id);
-  }, [first, older]);
-  const more = async () => {
-    try {
-      const page = await get("/audit", { ...query(fields), limit: PAGE, cursor });
-      setOlder((before) => [...before, ...page.entries]);
-      setNext(page.next ?? null);
-      setProblem(null);
-    } catch (failed) {
-      if (!isAborted(failed)) setProblem(failed);
-    }
-  };
-  const open = id ? all.find((entry) => String(entry.id) === id) : null;
+function Entries({ of, pages, fields, id }) {
+  const { rows } = pages;
+  const open = id ? rows.find((entry) => String(entry.id) === id) : null;
   const close = () => go("audit", null, route.value.query);
   const any = FIELDS.some((name) => fields[name]);
   const list = html`
-    <${Chain} of=${first}/>
-    <p class="quiet">${plural(all.length, "entry", "entries")}${cursor ? ", there are older ones" : ""}</p>
-    <${Table} label="Audit log" cardHeight=${104} columns=${COLUMNS} rows=${all} rowKey=${(entry) => entry.id} href=${(entry) => href("audit", entry.id, route.value.query)} rowClass=${(entry) => (String(entry.id) === id ? "current" : "")}
+    <${Chain} of=${of}/>
+    <p class="quiet">${plural(rows.length, "entry", "entries")}${pages.there ? ", there are older ones" : ""}</p>
+    <${Table} label="Audit log" cardHeight=${82} columns=${COLUMNS} rows=${rows} rowKey=${(entry) => entry.id} href=${(entry) => href("audit", entry.id, route.value.query)} rowClass=${(entry) => (String(entry.id) === id ? "current" : "")}
       empty=${any ? html`<${Empty} title="No entry fits the filter" action=${html`<${Button} onClick=${() => setQuery({ who: null, action: null, since: null })}>Clear the filter</>`}/>`
         : html`<${Empty} title="Nobody has changed anything yet" text="Every change through this page, the API and the CLI is here, with what was before and after."/>`}/>
-    ${problem && html`<${ProblemView} of=${problem} retry=${more}/>`}
-    ${cursor && html`<div class="row"><${Button} onClick=${more}>Load older ones</></div>`}`;
+    <${Older} of=${pages} what="entries"/>`;
   return html`<${Split} list=${list} label=${`Entry ${id}`} onClose=${close} panel=${id && (open ? html`<${Entry} of=${open}/>` : html`<p class="quiet">Entry ${id} is not among those that are loaded.</p>`)}/>`;
 }
 
@@ -91,9 +71,9 @@ function Chain({ of }) {
 const COLUMNS = [
   { id: "time", title: "When", width: "104px", value: (entry) => entry.time, cell: (entry) => html`<${Time} at=${entry.time}/>` },
   { id: "who", title: "Who", width: "minmax(120px, 1fr)", value: (entry) => entry.who, cell: (entry) => oneLine(entry.who, 80) },
-  { id: "what", title: "What", width: "minmax(150px, 1.2fr)", card: "title", value: (entry) => entry.action, cell: (entry) => html`<span title=${visible(entry.action)}>${oneLine(inWords(entry.action), 80)}</span>` },
+  { id: "what", title: "What", width: "minmax(150px, 1.2fr)", card: "title", value: (entry) => entry.what, cell: (entry) => html`<span title=${visible(entry.action)}>${oneLine(entry.what, 80)}</span>` },
   { id: "target", title: "Of whom", width: "minmax(110px, 1fr)", value: (entry) => entry.target, cell: (entry) => oneLine(entry.target ?? "", 80) },
-  { id: "change", title: "Before → after", width: "minmax(160px, 2fr)", hide: 900, cell: (entry) => { const text = summary(entry); return html`<span class="mono" title=${oneLine(text, 600)}>${oneLine(text, 160)}</span>`; } },
+  { id: "change", title: "Before → after", width: "minmax(160px, 2fr)", hide: 900, card: "break", cell: (entry) => { const text = summary(entry); return html`<span class="mono" title=${oneLine(text, 600)}>${oneLine(text, 160)}</span>`; } },
   { id: "way", title: "Over", width: "120px", hide: 1200, value: (entry) => entry.way, cell: (entry) => words(entry.way) },
   { id: "outcome", title: "Outcome", width: "100px", card: "status", value: (entry) => entry.status,
     cell: (entry) => { const { tone, word } = outcome(entry.status ?? 200); return html`<${Badge} tone=${tone} title=${entry.status}>${word}</>`; } },
@@ -103,7 +83,7 @@ function Entry({ of }) {
   const rows = changes(of.before, of.after);
   const { tone, word } = outcome(of.status ?? 200);
   return html`<div class="stack">
-    <header><h2>${oneLine(of.who, 80)} ${inWords(of.action)}</h2><p class="row"><${Badge} tone=${tone}>${word}</><span class="quiet">${dateTime(of.time)}, <${Time} at=${of.time}/></span></p></header>
+    <header><h2>${oneLine(of.who, 80)} ${oneLine(of.what, 80)}</h2><p class="row"><${Badge} tone=${tone}>${word}</><span class="quiet">${dateTime(of.time)}, <${Time} at=${of.time}/></span></p></header>
     ${of.detail && html`<p><${Text} of=${of.detail} max=${1_000}/></p>`}
     <${Facts} of=${[["action", of.action], ["of whom", of.target], ["over", words(of.way)], ["from", of.peer], ["status", of.status], ["entry", of.id]].map(([name, value]) => [name, value === null || value === undefined ? null : visible(value)])}/>
     <section class="stack-tight" aria-label="What changed"><h3>What changed</h3>

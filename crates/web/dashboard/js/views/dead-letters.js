@@ -1,13 +1,13 @@
 // Dead letters: grouped by what went wrong, each with all that is needed to understand it, and what to do about one or many.
-import { html, signal, useMemo, useState } from "../lib/html.js";
-import { get, pages } from "../lib/api.js";
+import { html, signal, useState } from "../lib/html.js";
+import { pages } from "../lib/api.js";
 import { count, plural, words } from "../lib/format.js";
-import { useResource } from "../lib/resource.js";
 import { go, href, route, setQuery, useQuery } from "../lib/route.js";
 import { oneLine, Text } from "../lib/text.js";
 import { Button, Menu } from "../ui/button.js";
 import { Empty } from "../ui/empty.js";
 import { Choice, Filter, Filters } from "../ui/filter.js";
+import { Older, usePages } from "../ui/older.js";
 import { Page, Section } from "../ui/page.js";
 import { Guard, Needs } from "../ui/problem.js";
 import { Split } from "../ui/split.js";
@@ -24,7 +24,7 @@ export const styles = true;
 export const stays = true;
 
 const FIELDS = ["agent", "signature", "state", "since", "text"];
-/** A desk holds a hundred by default, ten thousand at most. */
+/** Of a page. A desk holds a hundred by default, ten thousand at most. */
 const MOST = 1_000;
 const GROUPS = 5;
 
@@ -38,24 +38,21 @@ function Desk({ id }) {
   const { query } = route.value;
   const fields = Object.fromEntries(FIELDS.map((name) => [name, query[name] ?? ""]));
   const asked = JSON.stringify(fields);
-  const letters = useResource(async ({ signal }) => {
-    const page = await get("/dead-letters", { ...filter(fields), limit: MOST }, { signal });
-    return page;
-  }, [asked], { on: ["dlq.>", "execution.>"] });
+  const letters = usePages("/dead-letters", { query: () => ({ ...filter(fields), limit: MOST }), key: asked, rows, keyOf: (letter) => letter.id, on: ["dlq.>", "execution.>"] });
   const reload = letters.reload;
   const close = () => go("dead-letters", null, query);
   return html`<div class="stack">
     <${Sets} onDone=${reload}/>
-    <${Guard} of=${letters}>${(page) => html`<${Split} label=${`Dead letter ${id}`} onClose=${close}
-      list=${html`<${List} page=${page} fields=${fields} reload=${reload} chosen=${id}/>`}
+    <${Guard} of=${letters.first}>${(page) => html`<${Split} label=${`Dead letter ${id}`} onClose=${close}
+      list=${html`<${List} page=${page} letters=${letters} fields=${fields} reload=${reload} chosen=${id}/>`}
       panel=${id && html`<${Letter} key=${id} id=${id} onChange=${reload} onGone=${close}/>`}/>`}</>
   </div>`;
 }
 
-function List({ page, fields, reload, chosen }) {
+function List({ page, letters, fields, reload, chosen }) {
   const [text, setText] = useQuery("text");
   const [selected] = useState(() => signal(new Set()));
-  const shown = useMemo(() => rows(page), [page]);
+  const shown = letters.rows;
   const picked = shown.filter((letter) => selected.value.has(letter.id));
   const done = () => {
     selected.value = new Set();
@@ -85,7 +82,8 @@ function List({ page, fields, reload, chosen }) {
       empty=${html`<${Empty} title="No dead letter fits the filter" text=${`${plural(page.groups.reduce((sum, group) => sum + group.count, 0), "dead letter")} without it.`}
         action=${html`<${Button} onClick=${clear}>Clear the filter</>`}/>`}/>
     <p class="quiet">${page.matching > shown.length ? `The newest ${count(shown.length)} of ${count(page.matching)}` : plural(page.matching, "dead letter")} · ${count(page.total)} ever${
-      page.evicted > 0 ? ` · ${count(page.evicted)} had to make room` : ""}${page.waitingForDisk > 0 ? html` · <span class="tone-warn">${count(page.waitingForDisk)} more wait for the disk</span>` : ""}</p>`;
+      page.evicted > 0 ? ` · ${count(page.evicted)} had to make room` : ""}${page.waitingForDisk > 0 ? html` · <span class="tone-warn">${count(page.waitingForDisk)} more wait for the disk</span>` : ""}</p>
+    <${Older} of=${letters} what="dead letters"/>`;
 }
 
 const named = (agents, chosen) => (chosen && !agents.includes(chosen) ? [chosen, ...agents] : agents);
@@ -136,9 +134,9 @@ async function save(fields) {
 }
 
 const COLUMNS = [
-  { id: "id", title: "#", width: "64px", align: "end", value: (letter) => letter.id, cell: (letter) => letter.id },
+  { id: "id", title: "#", width: "64px", align: "end", card: false, value: (letter) => letter.id, cell: (letter) => letter.id },
   { id: "agent", title: "Agent", width: "minmax(130px, 1fr)", card: "title", value: (letter) => letter.agentName, cell: (letter) => oneLine(letter.agentName) },
-  { id: "error", title: "Error", width: "minmax(200px, 3fr)", value: (letter) => letter.error, cell: (letter) => html`<${Text} of=${letter.error} max=${300}/>` },
+  { id: "error", title: "Error", width: "minmax(200px, 3fr)", card: "break", value: (letter) => letter.error, cell: (letter) => html`<${Text} of=${letter.error} max=${300}/>` },
   { id: "state", title: "State", width: "minmax(110px, 150px)", card: "status", value: (letter) => letter.state,
     cell: (letter) => html`<${Badge} tone=${TONES[letter.state]}>${standing(letter)}</>` },
   { id: "failed", title: "Failed", width: "72px", align: "end", hide: 1500, value: (letter) => letter.restartCount, cell: (letter) => `${letter.restartCount}×` },

@@ -9,6 +9,7 @@ import { Button } from "../ui/button.js";
 import { Json } from "../ui/code.js";
 import { Empty, Loading } from "../ui/empty.js";
 import { Choice, Filter, Filters } from "../ui/filter.js";
+import { Older, useOlder } from "../ui/older.js";
 import { Facts, Page, Tabs } from "../ui/page.js";
 import { Needs, ProblemView } from "../ui/problem.js";
 import { Split } from "../ui/split.js";
@@ -24,6 +25,7 @@ export const stays = true;
 
 const PAGE = 500;
 const FIELDS = ["type", "agent", "run"];
+const NOTHING = { facts: [], kept: KEPT, problem: null, loading: true, there: false, further: false };
 
 export default function Events({ id }) {
   const [tab, setTab] = useQuery("tab", "events");
@@ -37,7 +39,7 @@ function Stream({ id }) {
   const { query: asked } = route.value;
   const fields = Object.fromEntries([...FIELDS, "text"].map((name) => [name, asked[name] ?? ""]));
   const key = FIELDS.map((name) => fields[name]).join("\n");
-  const [state, setState] = useState({ facts: [], problem: null, loading: true, more: false });
+  const [state, setState] = useState(NOTHING);
   const [follow, setFollow] = useState(true);
   const [waiting, setWaiting] = useState([]);
   const latest = useRef(fields);
@@ -46,23 +48,27 @@ function Stream({ id }) {
   // Facts that came while a page was loaded stay; those up to a gap go, as what is missing lies between them and the page.
   const gap = useRef(0);
   const wanted = useRef(null);
-  const load = async (before) => {
+  const load = async () => {
     const { signal } = wanted.current;
     try {
-      const page = await get("/events", { ...query(latest.current), before, limit: PAGE }, { signal });
-      setState((old) => ({
-        facts: before ? merge(old.facts, page.events, Infinity) : merge(old.facts.filter(({ seq }) => seq > gap.current), page.events),
-        problem: null, loading: false, more: page.events.length >= PAGE,
-      }));
+      const page = await get("/events", { ...query(latest.current), limit: PAGE }, { signal });
+      setState((old) => ({ ...NOTHING, facts: merge(old.facts.filter(({ seq }) => seq > gap.current), page.events), loading: false, there: page.events.length >= PAGE }));
     } catch (problem) {
       if (!isAborted(problem)) setState((old) => ({ ...old, problem, loading: false }));
     }
   };
+  const older = useOlder(async ({ signal }) => {
+    const before = state.facts.at(-1)?.seq;
+    const page = await get("/events", { ...query(latest.current), before, limit: PAGE }, { signal });
+    if (signal.aborted) return;
+    // A list that lost its end meanwhile, or begun anew, would have a hole before these.
+    setState((old) => (old.facts.at(-1)?.seq === before ? { ...old, facts: merge(old.facts, page.events, Infinity), kept: old.kept + page.events.length, there: page.events.length >= PAGE, further: true } : old));
+  }, key);
   // Another filter, another list: it is empty before the first fact that fits comes.
   useLayoutEffect(() => {
     gap.current = 0;
     wanted.current = new AbortController();
-    setState({ facts: [], problem: null, loading: true, more: false });
+    setState(NOTHING);
     setWaiting([]);
     return () => wanted.current.abort();
   }, [key]);
@@ -81,14 +87,14 @@ function Stream({ id }) {
       frame.current = 0;
       const fresh = arrived.current.splice(0).filter((one) => fits(one, { ...latest.current, text: "" }));
       if (fresh.length === 0) return;
-      if (follow) setState((old) => ({ ...old, facts: merge(old.facts, fresh) }));
+      if (follow) setState((old) => grown(old, fresh));
       else setWaiting((old) => merge(old, fresh));
     });
   });
   // Once facts are listened to, so that none falls between the page and them.
   useEffect(() => { load(); }, [key]);
   const resume = () => {
-    setState((old) => ({ ...old, facts: merge(old.facts, waiting) }));
+    setState((old) => grown(old, waiting));
     setWaiting([]);
     setFollow(true);
   };
@@ -107,23 +113,29 @@ function Stream({ id }) {
       ${follow ? html`<${Button} icon="pause" onClick=${() => setFollow(false)}>Pause</>`
         : html`<${Button} kind="primary" icon="play" onClick=${resume}>Follow${waiting.length > 0 ? ` (${count(waiting.length)} new)` : ""}</>`}
     </>
-    ${state.problem && html`<${ProblemView} of=${state.problem} retry=${() => load()}/>`}
+    ${state.problem && html`<${ProblemView} of=${state.problem} retry=${load}/>`}
     <p class="quiet events-told" role="status">${plural(shown.length, "event")}${follow ? (paused.value ? `; new ones wait while ${paused.value}` : ", new ones on top as they come") : `; paused, ${count(waiting.length)} new`}</p>
     ${state.loading && state.facts.length === 0 ? html`<${Loading}/>` : html`<${Table} label="Events" columns=${COLUMNS} rows=${shown} rowKey=${(fact) => fact.seq}
       href=${(fact) => href("events", fact.seq, route.value.query)} rowClass=${(fact) => (String(fact.seq) === id ? "current" : "")}
-      empty=${html`<${Empty} title="No event fits" text=${fields.text ? "The text is looked for in what is shown; load older ones below." : "Nothing of this kind happened since the history begins."}
+      empty=${html`<${Empty} title="No event fits" text=${fields.text ? "The text is looked for in what is shown." : "Nothing of this kind happened since the history begins."}
         action=${html`<${Button} onClick=${() => setQuery({ type: null, agent: null, run: null, text: null })}>Clear the filter</>`}/>`}/>`}
-    ${state.more && html`<div class="row"><${Button} onClick=${() => load(state.facts.at(-1)?.seq)}>Load older ones</></div>`}`;
+    <${Older} of=${{ ...older, there: state.there, further: state.further }} what="events"/>`;
   return html`<${Split} list=${list} label=${`Event ${id}`} onClose=${close} panel=${id && (open ? html`<${Fact} of=${open}/>` : html`<p class="quiet">Event ${id} is not among those that are loaded.</p>`)}/>`;
+}
+
+/** The list with newer facts; those that have to make room for them are older ones that can be asked for again. */
+function grown(old, fresh) {
+  const facts = merge(old.facts, fresh, old.kept);
+  return { ...old, facts, there: old.there || facts.length >= old.kept };
 }
 
 /** Families, and the exact type that is chosen if it is none of them. */
 const kinds = (chosen) => (chosen && !FAMILIES.includes(chosen) ? [chosen, ...FAMILIES] : FAMILIES);
 
 const COLUMNS = [
-  { id: "time", title: "Time", width: "92px", value: (fact) => fact.seq, cell: (fact) => html`<${Clock} at=${fact.time}/>` },
+  { id: "time", title: "Time", width: "92px", card: "end", value: (fact) => fact.seq, cell: (fact) => html`<${Clock} at=${fact.time}/>` },
   { id: "type", title: "Type", width: "minmax(150px, 220px)", card: "status", value: (fact) => fact.type, cell: (fact) => html`<${Badge} tone=${tone(fact.type)}>${fact.type}</>` },
-  { id: "message", title: "What happened", width: "minmax(240px, 6fr)", card: "title", cell: (fact) => html`<span title=${oneLine(fact.message, 800)}>${oneLine(fact.message, 260)}</span>` },
+  { id: "message", title: "What happened", width: "minmax(240px, 6fr)", card: "text", cell: (fact) => html`<span title=${oneLine(fact.message, 800)}>${oneLine(fact.message, 260)}</span>` },
   { id: "seq", title: "#", width: "84px", align: "end", hide: 1000, card: false, value: (fact) => fact.seq, cell: (fact) => html`<span class="quiet">${fact.seq}</span>` },
 ];
 

@@ -1,5 +1,5 @@
 // Executions of all agents that have ended, and one of them whole: attempts, output, why.
-import { html, useEffect, useMemo, useState } from "../lib/html.js";
+import { html, useEffect, useState } from "../lib/html.js";
 import { get, isAborted, post } from "../lib/api.js";
 import { bytes, clock, dateTime, ms, plural, words } from "../lib/format.js";
 import { agents } from "../lib/live.js";
@@ -11,6 +11,7 @@ import { Code, Command } from "../ui/code.js";
 import { confirm } from "../ui/confirm.js";
 import { Empty, Loading } from "../ui/empty.js";
 import { Choice, Filter, Filters } from "../ui/filter.js";
+import { Older, usePages } from "../ui/older.js";
 import { Facts } from "../ui/page.js";
 import { Guard, ProblemView } from "../ui/problem.js";
 import { Split } from "../ui/split.js";
@@ -29,7 +30,10 @@ export default function Executions() {
   const { query } = route.value;
   const fields = Object.fromEntries(FIELDS.map((name) => [name, query[name] ?? ""]));
   const key = JSON.stringify(fields);
-  const page = useResource(({ signal }) => get("/executions", { ...pastQuery(fields), limit: PAGE }, { signal }), [key], { on: ["execution.succeeded", "execution.failed", "execution.timed_out", "execution.cancelled", "execution.lost", "execution.interrupted"] });
+  const pages = usePages("/executions", {
+    query: () => ({ ...pastQuery(fields), limit: PAGE }), key, rows: (page) => page.executions, keyOf: (one) => one.runId,
+    on: ["execution.succeeded", "execution.failed", "execution.timed_out", "execution.cancelled", "execution.lost", "execution.interrupted"],
+  });
   const set = (name) => (value) => setQuery({ [name]: value || null });
   const names = [...agents.value.keys()];
   const list = html`
@@ -40,37 +44,17 @@ export default function Executions() {
       <${Choice} label="Trigger" value=${fields.trigger} onPick=${set("trigger")} options=${[["", "any trigger"], ...TRIGGERS.map((one) => [one, one])]}/>
       <${Choice} label="Ended" value=${fields.since} onPick=${set("since")} options=${[["", "any time"], ["1h", "in the last hour"], ["24h", "in the last day"], ["7d", "in the last 7 days"]]}/>
     </>
-    <${Guard} of=${page}>${(data) => html`<${Pages} key=${key} first=${data} fields=${fields} open=${query.open}/>`}</>`;
+    <${Guard} of=${pages.first}>${() => html`<${Found} pages=${pages} open=${query.open}/>`}</>`;
   return html`<${Split} list=${list} label="Execution" onClose=${() => setQuery({ open: null })} panel=${query.open && html`<${Execution} key=${query.open} run=${query.open}/>`}/>`;
 }
 
-function Pages({ first, fields, open }) {
-  const [older, setOlder] = useState([]);
-  const [next, setNext] = useState(undefined);
-  const [problem, setProblem] = useState(null);
-  const cursor = next === undefined ? first.next : next;
-  const all = useMemo(() => {
-    const seen = new Map();
-    for (const one of [...first.executions, ...older]) if (!seen.has(one.runId)) seen.set(one.runId, one);
-    return [...seen.values()];
-  }, [first, older]);
-  const more = async () => {
-    try {
-      const page = await get("/executions", { ...pastQuery(fields), limit: PAGE, cursor });
-      setOlder((before) => [...before, ...page.executions]);
-      setNext(page.next ?? null);
-      setProblem(null);
-    } catch (failed) {
-      if (!isAborted(failed)) setProblem(failed);
-    }
-  };
+function Found({ pages, open }) {
   return html`
-    <p class="quiet">${plural(all.length, "execution")}${cursor ? ", there are older ones" : ""}</p>
-    <${Table} label="Executions" columns=${COLUMNS} rows=${all} rowKey=${(one) => one.runId} onOpen=${(one) => setQuery({ open: one.runId })} rowClass=${(one) => (one.runId === open ? "current" : "")}
+    <p class="quiet">${plural(pages.rows.length, "execution")}${pages.there ? ", there are older ones" : ""}</p>
+    <${Table} label="Executions" columns=${COLUMNS} rows=${pages.rows} rowKey=${(one) => one.runId} onOpen=${(one) => setQuery({ open: one.runId })} rowClass=${(one) => (one.runId === open ? "current" : "")}
       empty=${html`<${Empty} title="No execution fits" text="Executions appear here when they end; [history] keep says how long they stay." command="werkpilot history"
         action=${html`<${Button} onClick=${() => setQuery(Object.fromEntries(FIELDS.map((name) => [name, null])))}>Clear the filter</>`}/>`}/>
-    ${problem && html`<${ProblemView} of=${problem} retry=${more}/>`}
-    ${cursor && html`<div class="row"><${Button} onClick=${more}>Load older ones</></div>`}`;
+    <${Older} of=${pages} what="executions"/>`;
 }
 
 const COLUMNS = [
@@ -98,7 +82,7 @@ function Shown({ of, path, reload }) {
     await act(post(`${path}/cancel`), "It is being cancelled", "It was not cancelled");
     reload();
   };
-  const again = () => act(() => post(`/agents/${encodeURIComponent(of.agent)}/trigger`, {}, { idempotent: true }), `${of.agent} is queued`, `${of.agent} was not run`);
+  const again = () => act(() => post(`/agents/${encodeURIComponent(of.agent)}/trigger`, {}, { idempotent: true }), `${of.agent} is queued`, `${of.agent} was not run`, { about: `run ${of.agent}` });
   return html`<div class="stack">
     <header><h2><a class="link" href=${href("agents", of.agent)}>${oneLine(of.agent)}</a></h2><p class="row">${live ? html`<${Badge} tone="busy">${words(of.state)}</>` : html`<${Badge} tone=${endTone(of.state)}>${words(of.state)}</>`}<span class="mono quiet">${of.runId}</span></p></header>
     ${of.reason && html`<p><${Text} of=${typeof of.reason === "string" ? of.reason : sentence(of.reason)} max=${2_000}/></p>`}

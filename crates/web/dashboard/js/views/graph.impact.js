@@ -43,5 +43,5 @@ async function stop(name, affected) {
       : `It takes no triggers until it is started again, and ${plural(affected.length, "agent")} would be affected:`,
     items: affected.map((one) => `${one.name}: ${one.effect}`),
   });
-  if (sure) await act(post(`/agents/${encodeURIComponent(name)}/stop`), (answer) => answer?.message ?? `${name} is being stopped`, `${name} was not stopped`);
+  if (sure) await act(post(`/agents/${encodeURIComponent(name)}/stop`), (answer) => answer?.message ?? `${name} is being stopped`, `${name} was not stopped`, { about: `stop ${name}` });
 }

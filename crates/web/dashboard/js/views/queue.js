@@ -62,7 +62,7 @@ function Line({ queue, reload }) {
       ${chosen.length > 0 && html`<${Button} needs="operator" kind="danger" onClick=${() => cancel(chosen)}>Cancel ${count(chosen.length)}…</>`}
     </>
     <${Table} label="Executions that wait" columns=${columns(cancel)} rows=${shown} rowKey=${(row) => row.run}
-      href=${(row) => href("agents", row.agent)} selected=${selected} cardHeight=${92}
+      href=${(row) => href("agents", row.agent)} selected=${selected} cardHeight=${104}
       empty=${queue.waiting.length === 0
         ? html`<${Empty} title="Nothing waits" text=${`${plural(queue.workersBusy, "execution")} at work, ${plural(queue.workers - queue.workersBusy, "worker")} free.`}/>`
         : html`<${Empty} title="Nothing that waits fits the filter" text="The filter is in the address; clear it to see everything."
@@ -88,9 +88,9 @@ const columns = (cancel) => [
   { id: "position", title: "#", card: false, width: "56px", align: "end", value: (row) => row.position ?? Infinity,
     cell: (row) => (row.position === null ? html`<span class="quiet" title="Not in line: it waits for something else than a worker">–</span>` : row.position) },
   { id: "agent", title: "Agent", width: "minmax(140px, 1.2fr)", card: "title", value: (row) => row.agent, cell: (row) => html`<${Text} of=${row.agent}/>` },
-  { id: "why", title: "Because", card: "break", width: "minmax(220px, 2.4fr)", value: (row) => label(row.reason?.code),
+  { id: "why", title: "Because", card: "text", width: "minmax(220px, 2.4fr)", value: (row) => label(row.reason?.code),
     cell: (row) => html`<span title=${row.sentence}>${oneLine(row.sentence)}</span>` },
-  { id: "priority", title: "Priority", width: "84px", align: "end", hide: 900, value: (row) => row.effective_priority ?? row.priority,
+  { id: "priority", title: "Priority", width: "84px", align: "end", hide: 900, card: "keep", value: (row) => row.effective_priority ?? row.priority,
     cell: (row) => html`<span title=${row.effective_priority !== null && row.effective_priority !== row.priority ? "it has waited so long that it counts more" : undefined}>${priority(row)}</span>` },
   { id: "depth", title: "Depth", card: false, width: "68px", align: "end", hide: 1300, value: (row) => row.depth, cell: (row) => row.depth },
   { id: "attempt", title: "Attempt", card: false, width: "80px", align: "end", hide: 1100, value: (row) => row.attempt, cell: (row) => row.attempt },

@@ -51,6 +51,6 @@ export function demand({ workers, busyShare, waitingP95Ms, atOnceMost } = {}) {
 }
 
 /** Decisions, those that stand first. */
-export function decisions(answer) {
-  return [...(answer?.decisions ?? [])].sort((a, b) => Number(b.state === "standing") - Number(a.state === "standing") || b.id - a.id);
+export function decisions(all) {
+  return [...all].sort((a, b) => Number(b.state === "standing") - Number(a.state === "standing") || b.id - a.id);
 }

@@ -9,6 +9,7 @@ import { oneLine, Text } from "../lib/text.js";
 import { Button } from "../ui/button.js";
 import { confirm, openDialog } from "../ui/confirm.js";
 import { Empty } from "../ui/empty.js";
+import { Older, usePages } from "../ui/older.js";
 import { Page, Section, Tabs } from "../ui/page.js";
 import { Guard, Needs } from "../ui/problem.js";
 import { Badge } from "../ui/status.js";
@@ -41,14 +42,15 @@ export default function Reports({ id }) {
 }
 
 function Kept({ id }) {
-  const reports = useResource(({ signal }) => get("/reports", null, { signal }), [], { on: "optimization.*", every: 60_000 });
-  return html`<${Guard} of=${reports}>${({ reports: all }) => (all.length === 0
+  const reports = usePages("/reports", { rows: (page) => page.reports, keyOf: (one) => one.id, on: "optimization.*", every: 60_000 });
+  const all = reports.rows;
+  return html`<${Guard} of=${reports.first}>${() => (all.length === 0
     ? html`<${Empty} title="No report yet" text="The optimizer looks back every night, by [optimizer] schedule. It can be asked at once." command="werkpilot optimize"/>`
     : html`<div class="reports">
       <nav class="card" aria-label="Reports"><ul>${all.map((one) => html`<li key=${one.id}><a href=${href("reports", one.id)} aria-current=${String(one.id) === String(id ?? all[0].id) ? "page" : null}>
         <span>${dateTime(one.at).slice(0, 16)}</span>
         <span class="num">${one.proposals > 0 ? plural(one.proposals, "proposal") : html`<span class="quiet">no proposals</span>`}${one.applied > 0 ? `, ${one.applied} applied` : ""}</span>
-        ${one.by !== "schedule" && html`<span class="quiet">by ${oneLine(one.by, 40)}</span>`}</a></li>`)}</ul></nav>
+        ${one.by !== "schedule" && html`<span class="quiet">by ${oneLine(one.by, 40)}</span>`}</a></li>`)}</ul><${Older} of=${reports} what="reports"/></nav>
       <div>${may("viewer") ? html`<${One} key=${id ?? all[0].id} id=${id ?? all[0].id}/>` : html`<${Needs} role="viewer" what="what is in a report"/>`}</div>
     </div>`)}</>`;
 }
@@ -103,17 +105,17 @@ function Baselines({ of }) {
 const STATES = { standing: ["good", "stands"], undone: ["off", "undone"], superseded: ["off", "over: the registry says otherwise"] };
 
 function Decisions() {
-  const all = useResource(({ signal }) => get("/decisions", null, { signal }), [], { on: "optimization.*", every: 30_000 });
+  const all = usePages("/decisions", { rows: (page) => page.decisions, keyOf: (one) => one.id, on: "optimization.*", every: 30_000 });
   const undo = async (one) => {
     const sure = await confirm({ title: `Undo decision ${one.id}?`, text: `${one.agent} gets priority ${one.registry} again, as the registry says. The optimizer leaves it alone until the registry gives it another one.`, action: "Undo", danger: true });
     if (!sure) return;
     await act(post(`/decisions/${one.id}/undo`), `Decision ${one.id} is undone`, "It was not undone");
     all.reload();
   };
-  return html`<${Guard} of=${all}>${(data) => (decisions(data).length === 0
+  return html`<${Guard} of=${all.first}>${() => (all.rows.length === 0
     ? html`<${Empty} title="No decisions" text="With [optimizer] apply = true, proposals about priorities are applied, one level at most, and can be undone here."/>`
-    : html`<ul class="decisions">${decisions(data).map((one) => html`<li key=${one.id} class="card stack-tight"><div class="row"><b>Decision ${one.id}</b> <a class="link" href=${href("agents", one.agent)}>${oneLine(one.agent)}</a> <span class="num">priority ${one.from} → ${one.to}</span>
+    : html`<ul class="decisions">${decisions(all.rows).map((one) => html`<li key=${one.id} class="card stack-tight"><div class="row"><b>Decision ${one.id}</b> <a class="link" href=${href("agents", one.agent)}>${oneLine(one.agent)}</a> <span class="num">priority ${one.from} → ${one.to}</span>
       <${Badge} tone=${STATES[one.state]?.[0]}>${STATES[one.state]?.[1] ?? one.state}</><span class="grow"></span>${one.state === "standing" && html`<${Button} kind="danger" needs="admin" label=${`Undo… decision ${one.id}`} onClick=${() => undo(one)}>Undo…</>`}</div>
       <p><b>Because</b> <${Text} of=${one.because} max=${600}/></p>
-      <p class="quiet">From <a class="link" href=${href("reports", one.report)}>report ${one.report}</a>, <${Time} at=${one.at}/>${one.changedAt ? html`; changed <${Time} at=${one.changedAt}/>${one.changedBy ? ` by ${oneLine(one.changedBy, 60)}` : ""}` : ""}</p></li>`)}</ul>`)}</>`;
+      <p class="quiet">From <a class="link" href=${href("reports", one.report)}>report ${one.report}</a>, <${Time} at=${one.at}/>${one.changedAt ? html`; changed <${Time} at=${one.changedAt}/>${one.changedBy ? ` by ${oneLine(one.changedBy, 60)}` : ""}` : ""}</p></li>`)}</ul><${Older} of=${all} what="decisions"/>`)}</>`;
 }

@@ -1,4 +1,5 @@
 // What the schedule view shows: when who is due, where too much is due at once, and what a simulation foresees.
+import { count, duration, ms } from "../lib/format.js";
 
 export const DAY_MS = 24 * 3_600_000;
 
@@ -24,22 +25,50 @@ export function timeline(runs, agents = new Map()) {
 
 /**
  * Times as marks on a line from 0 to 1. Marks nearer than `least` melt into one that is as long as they are, and knows
- * how many they are: an agent that runs every second is a bar, not 86,400 elements.
+ * how many they are and the shortest and longest time between two: an agent that runs every second is a band, not 86,400
+ * elements.
  */
 export function marks(times, from, span, least = 0.004) {
   const found = [];
+  let before = null;
   for (const time of times) {
     const at = (time - from) / span;
     if (at < 0 || at > 1) continue;
     const last = found.at(-1);
     if (last && at - last.to < least) {
+      const gap = time - before;
       last.to = at;
       last.count += 1;
+      last.gaps = last.gaps ? [Math.min(last.gaps[0], gap), Math.max(last.gaps[1], gap)] : [gap, gap];
     } else {
       found.push({ from: at, to: at, count: 1 });
     }
+    before = time;
   }
   return found;
+}
+
+/** From so many on, marks that melted are a band that says in words how often it is. */
+const BAND = 3;
+/** Times that differ by less than this share are regular: those of the clock are cut to whole milliseconds. */
+const REGULAR = 0.02;
+
+/** How often within marks that melted: `every 2s`, or where that varies `about 1 800 an hour`; null where it is no band. */
+export function often({ from, to, count: runs, gaps }, span) {
+  if (runs < BAND) return null;
+  const step = ((to - from) * span) / (runs - 1);
+  if (!(step > 0)) return null;
+  if (gaps[1] - gaps[0] <= Math.max(1, REGULAR * step)) return `every ${step < 1_000 ? ms(step) : duration(step)}`;
+  const [unit, long] = step < 1_800_000 ? ["an hour", 3_600_000] : ["a day", DAY_MS];
+  return `about ${count(Number((long / step).toPrecision(2)))} ${unit}`;
+}
+
+/** The same marks of an agent of whom only the first times were told: the last band goes on as regularly to the end. */
+export function goingOn(drawn) {
+  const last = drawn.at(-1);
+  if (!last || last.count < 2) return drawn;
+  const runs = 1 + Math.floor(((1 - last.from) / (last.to - last.from)) * (last.count - 1));
+  return [...drawn.slice(0, -1), { ...last, to: 1, count: runs }];
 }
 
 /**

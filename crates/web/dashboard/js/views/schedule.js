@@ -1,5 +1,5 @@
 // The schedule: who is due in the next 24 hours, where too much is due at once, and what a simulation foresees.
-import { html, useMemo } from "../lib/html.js";
+import { html, useLayoutEffect, useMemo, useState } from "../lib/html.js";
 import { get, post } from "../lib/api.js";
 import { clock, count, dateTime, duration, plural, relative } from "../lib/format.js";
 import { agents, now, overview } from "../lib/live.js";
@@ -14,19 +14,27 @@ import { Guard, Needs } from "../ui/problem.js";
 import { Status } from "../ui/status.js";
 import { Table } from "../ui/table.js";
 import { Time } from "../ui/time.js";
+import { useWidth } from "../ui/timeline.js";
 import { act } from "../ui/toast.js";
-import { collisions, crowd, hours, marks, search, timeline } from "./schedule.data.js";
+import { collisions, crowd, goingOn, hours, marks, often, search, timeline } from "./schedule.data.js";
 import WhatIf from "./what-if.js";
 
 export const title = "Schedule";
 export const styles = true;
 
-/** Times that are asked for, and of one agent: what runs every second is a bar, not a list. */
+/** Times that are asked for, and of one agent: what runs every second is a band, not a list. */
 const RUNS = 10_000;
 const OF_EACH = 400;
 /** Bars of the crowd above the lines: a quarter of an hour each, of a day. */
 const BARS = 96;
 const SHOWN_COLLISIONS = 50;
+/** Marks nearer than so many pixels cannot be told apart: they are one band. */
+const APART = 5;
+/** A line is as wide as this before it was measured, and a letter in it. */
+const WIDTH = 600;
+const LETTER = 6.5;
+/** A time of the axis. */
+const LABEL = 42;
 
 export default function Schedule() {
   const [tab, setTab] = useQuery("tab", "timeline");
@@ -61,7 +69,7 @@ function Shown({ as, data, long, span, setSpan }) {
   // The list goes on past what is told: what is not there was not asked for.
   const end = data.runs.length >= RUNS ? Date.parse(data.runs.at(-1).at) : null;
   const filters = html`<${Filters}>
-    <${Filter} value=${text} onInput=${setText} label="Filter by agent, department or schedule"/>
+    <${Filter} value=${text} onInput=${setText} label="Filter by agent, department or schedule" placeholder="Agent, department, schedule"/>
     <${Choice} label="Ahead" value=${span} onPick=${setSpan} options=${[["", "the next 24 hours"], ["1", "the next hour"], ["6", "the next 6 hours"], ["168", "the next 7 days"]]}/>
   </>`;
   if (data.runs.length === 0) {
@@ -79,27 +87,28 @@ function Shown({ as, data, long, span, setSpan }) {
   </div>`;
 }
 
-const runNow = (agent) => act(() => post(`/agents/${encodeURIComponent(agent)}/trigger`, {}, { idempotent: true }), `${agent} is queued`, `${agent} was not run`);
+const runNow = (agent) => act(() => post(`/agents/${encodeURIComponent(agent)}/trigger`, {}, { idempotent: true }), `${agent} is queued`, `${agent} was not run`, { about: `run ${agent}` });
 
 function Lines({ rows, whole, data, length, crowded }) {
   const all = whole.length;
   const { from } = data;
+  const [width, setWidth] = useState(WIDTH);
   const open = new Set(data.leftOut ?? []);
   const bars = useMemo(() => crowd(whole, from, length, BARS, crowded, open), [whole, length, crowded]);
   const most = Math.max(1, ...bars.map((bar) => bar.due));
   // A label at the very end would be cut off.
-  const ticks = hours(from, length, 8).filter((time) => time < from + 0.95 * length);
+  const ticks = hours(from, length, 8).filter((time) => time < from + (1 - LABEL / width) * length);
   const at = (time) => `${((time - from) / length) * 100}%`;
   const columns = [
     { id: "name", title: "Agent", width: "minmax(150px, 220px)", card: "title", value: (row) => row.name, cell: (row) => oneLine(row.name) },
     { id: "status", title: "Status", width: "160px", hide: 1100, card: "status", value: (row) => row.status ?? "",
       cell: (row) => { const status = agents.value.get(row.name)?.status; return status ? html`<${Status} of=${status}/>` : ""; } },
-    { id: "schedule", title: "Schedule", width: "minmax(96px, 140px)", hide: 1000, value: (row) => row.schedule ?? row.trigger,
+    { id: "schedule", title: "Schedule", width: "minmax(96px, 140px)", hide: 1000, card: "keep", value: (row) => row.schedule ?? row.trigger,
       cell: (row) => html`<span class="mono cut">${oneLine(row.schedule ?? row.trigger)}</span>` },
-    { id: "next", title: "Next", width: "84px", align: "end", value: (row) => row.times[0],
+    { id: "next", title: "Next", width: "96px", align: "end", value: (row) => row.times[0],
       cell: (row) => { const next = row.times.find((time) => time >= now.value) ?? row.times.at(-1); return html`<span title=${dateTime(next)}>${relative(next, now.value)}</span>`; } },
-    { id: "line", title: "When", card: false, head: html`<span class="hidden-text">When, over ${duration(length)}</span><${Axis} ticks=${ticks} at=${at} length=${length}/>`, width: "minmax(240px, 1fr)",
-      cell: (row) => html`<${Line} row=${row} from=${from} length=${length} goesOn=${open.has(row.name)}/>` },
+    { id: "line", title: "When", card: false, head: html`<span class="hidden-text">When, over ${duration(length)}</span><${Axis} ticks=${ticks} at=${at} length=${length} onWidth=${setWidth}/>`, width: "minmax(240px, 1fr)",
+      cell: (row) => html`<${Line} row=${row} from=${from} length=${length} width=${width} goesOn=${open.has(row.name)}/>` },
     { id: "actions", title: "Actions", hiddenTitle: true, width: "92px", align: "end",
       cell: (row) => html`<${Button} kind="quiet" needs="operator" title=${`Run ${row.name} now`} onClick=${() => runNow(row.name)}>Run now</>` },
   ];
@@ -118,22 +127,26 @@ function Lines({ rows, whole, data, length, crowded }) {
   </div>`;
 }
 
-function Axis({ ticks, at, length }) {
-  return html`<span class="axis" aria-hidden="true">${ticks.map((time) => html`<span style=${{ insetInlineStart: at(time) }}>${
+function Axis({ ticks, at, length, onWidth }) {
+  const [box, width] = useWidth();
+  useLayoutEffect(() => { if (width > 0) onWidth(width); }, [width]);
+  return html`<span class="axis" aria-hidden="true" ref=${box}>${ticks.map((time) => html`<span style=${{ insetInlineStart: at(time) }}>${
     length > 2 * 86_400_000 ? dateTime(time).slice(5, 10) : clock(time).slice(0, 5)}</span>`)}</span>`;
 }
 
-function Line({ row, from, length, goesOn }) {
-  const drawn = marks(row.times, from, length);
-  const last = drawn.at(-1);
-  // Only the first of them were told; the rest goes on as regularly.
-  if (goesOn && last) last.to = 1;
+function Line({ row, from, length, width, goesOn }) {
+  const told = marks(row.times, from, length, APART / width);
+  const drawn = goesOn ? goingOn(told) : told;
   const place = ({ from: begin, to }) => ({ insetInlineStart: `${begin * 100}%`, width: `max(3px, ${(to - begin) * 100}%)` });
-  const told = row.times.slice(0, 3).map((time) => clock(time)).join(", ");
+  const time = (share) => clock(from + share * length);
+  const first = row.times.slice(0, 3).map((one) => clock(one)).join(", ");
   const more = row.times.length > 3 ? ` and ${goesOn ? "many" : count(row.times.length - 3)} more` : "";
-  return html`<span class="due-line" role="img" aria-label=${`due at ${told}${more}`}>
-    ${drawn.map((mark) => html`<i class=${mark.count > 1 ? "many" : ""} style=${place(mark)}
-      title=${mark.count > 1 ? `${goesOn && mark === last ? "again and again" : `${mark.count}×`} from ${clock(from + mark.from * length)}` : dateTime(from + mark.from * length)}></i>`)}
+  const bands = drawn.map((mark) => often(mark, length));
+  const [whole] = drawn.length === 1 ? bands : [];
+  return html`<span class="due-line" role="img" aria-label=${whole ? `due ${whole}, ${count(drawn[0].count)} times from ${time(drawn[0].from)} on` : `due at ${first}${more}`}>
+    ${drawn.map((mark, at) => html`<i class=${bands[at] ? "band" : ""} style=${place(mark)}
+      title=${mark.count === 1 ? dateTime(from + mark.from * length) : `${bands[at] ? `${bands[at]}, ` : ""}${count(mark.count)} times from ${time(mark.from)}${mark.to < 1 ? ` to ${time(mark.to)}` : " on"}`}>${
+      bands[at] && (mark.to - mark.from) * width > LETTER * bands[at].length + 12 ? bands[at] : ""}</i>`)}
   </span>`;
 }
 
