@@ -276,7 +276,10 @@ fn a_service_that_crashed_again_and_again_stays_in_sight_with_its_last_words_unt
     let registry = "[[agent]]\nname = \"relay\"\nhealthy_for = \"6s\"\nready = { after = \"10ms\" }\n\
                     shell = \"test -e ok || { echo 'bind: address in use' >&2; echo bye; exit 1; }; exec sleep 1000\"\n\
                     retry = { initial = \"200ms\", factor = 1.0, cap = \"200ms\", jitter = 0.0 }\n";
-    let mut fleet = Werkpilot::start(&[("fleet.toml", registry)], "[breaker]\nagent_restarts = 100\n");
+    let mut fleet = Werkpilot::start(
+        &[("fleet.toml", registry)],
+        "[breaker]\nagent_restarts = 1000\nmax_restarts = 0\n[boot]\nlayer_timeout = \"100ms\"\n",
+    );
     wait_until("three crashes", || fleet.agent("relay")["restarts"].as_u64() >= Some(3));
     fleet.touch("ok");
     wait_until("a life that goes on", || fleet.agent("relay")["status"] == "running");
