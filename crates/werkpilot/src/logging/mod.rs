@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 
 use env_logger::{Builder, Logger, Target, WriteStyle};
-use log::{Log, Metadata, Record};
+use log::{LevelFilter, Log, Metadata, Record};
 use werkpilot_core::settings::{LogFormat, Logs};
 
 use rotate::RotatingFile;
@@ -47,8 +47,13 @@ fn filter() -> String {
     wanted.unwrap_or_else(|| DEFAULT.to_owned())
 }
 
+/// The crate that watches files.
+const WATCHER: &str = "notify";
+
 fn builder(filter: &str, format: LogFormat) -> Builder {
     let mut builder = Builder::new();
+    // It tells of each write beside the settings file. Where stderr goes to a file there, that is its own line, and so on.
+    builder.filter_module(WATCHER, LevelFilter::Info);
     builder.parse_filters(filter).format(match format {
         LogFormat::Text => format::text,
         LogFormat::Json => format::json,
@@ -75,5 +80,22 @@ impl Log for Both {
     fn flush(&self) {
         self.stderr.flush();
         self.file.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use log::Level;
+
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_is_not_told_of_in_another_line() {
+        let tells = |filter: &str, target: &str| {
+            let logger = builder(filter, LogFormat::Text).build();
+            logger.enabled(&Metadata::builder().level(Level::Trace).target(target).build())
+        };
+        assert!(tells("trace", "werkpilot_runtime") && !tells("trace", "notify::inotify"));
+        assert!(tells("notify=trace", "notify::inotify"), "who wants it gets it");
     }
 }
