@@ -65,6 +65,11 @@ fn by(who: &str) -> Reason {
     Reason::ByOperator { by: who.to_owned() }
 }
 
+/// The end of a program that lived for a second and said nothing.
+fn end(exit: Exit) -> ProcessEnd {
+    ProcessEnd { exit, lived: SECOND, forced: false, peak_rss_bytes: 1, log_tail: Vec::new(), last_words: None }
+}
+
 impl Bench {
     fn new(spec: AgentSpec) -> Self {
         let mut bench = Self::unbooted(spec);
@@ -156,9 +161,7 @@ impl Bench {
     }
 
     fn exited_saying(&mut self, serial: u32, exit: Exit, words: Option<&str>) -> Vec<String> {
-        let last_words = words.map(str::to_owned);
-        let end =
-            ProcessEnd { exit, lived: SECOND, forced: false, peak_rss_bytes: 1, log_tail: Vec::new(), last_words };
+        let end = ProcessEnd { last_words: words.map(str::to_owned), ..end(exit) };
         self.on(Event::Exited { process: process(serial), end })
     }
 

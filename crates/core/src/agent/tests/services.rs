@@ -280,14 +280,6 @@ fn a_service_that_the_registry_switches_off_ends_and_comes_back_with_the_switch(
 
 #[test]
 fn a_program_that_was_spawned_is_told_of_once_and_one_that_could_not_be_spawned_is_not() {
-    let end = || ProcessEnd {
-        exit: Exit::Clean,
-        lived: SECOND,
-        forced: false,
-        peak_rss_bytes: 1,
-        log_tail: Vec::new(),
-        last_words: None,
-    };
     for spec in [service(|_, _| {}), job(|_, _| {})] {
         let is_job = spec.job().is_some();
         let mut bench = Bench::new(spec);
@@ -299,7 +291,7 @@ fn a_program_that_was_spawned_is_told_of_once_and_one_that_could_not_be_spawned_
         let _ = bench.on(Event::DeadlineReached);
         grant(&mut bench, 2);
         assert_eq!(bench.first_starts(Event::Started { process: process(2), pid: 4_711 }), 1);
-        assert_eq!(bench.first_starts(Event::Exited { process: process(2), end: end() }), 0);
+        assert_eq!(bench.first_starts(Event::Exited { process: process(2), end: end(Exit::Clean) }), 0);
         bench.wait(SECOND);
         let _ = bench.on(Event::DeadlineReached);
         grant(&mut bench, 3);
@@ -311,13 +303,5 @@ fn a_program_that_was_spawned_is_told_of_once_and_one_that_could_not_be_spawned_
 fn word_of_an_end_without_word_of_the_start_says_that_it_was_spawned() {
     let mut bench = Bench::new(job(|_, _| {}));
     bench.grant(1, 1);
-    let end = ProcessEnd {
-        exit: Exit::Clean,
-        lived: SECOND,
-        forced: false,
-        peak_rss_bytes: 1,
-        log_tail: Vec::new(),
-        last_words: None,
-    };
-    assert_eq!(bench.first_starts(Event::Exited { process: process(1), end }), 1);
+    assert_eq!(bench.first_starts(Event::Exited { process: process(1), end: end(Exit::Clean) }), 1);
 }

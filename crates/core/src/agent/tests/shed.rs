@@ -28,14 +28,7 @@ impl Bench {
 
     /// The reasons of all restarts that the end of this process brings about.
     fn restart_reasons(&mut self, serial: u32) -> Vec<Reason> {
-        let end = ProcessEnd {
-            exit: Exit::Signal(Signal::TERM),
-            lived: SECOND,
-            forced: false,
-            peak_rss_bytes: 300,
-            log_tail: Vec::new(),
-            last_words: None,
-        };
+        let end = ProcessEnd { peak_rss_bytes: 300, ..end(Exit::Signal(Signal::TERM)) };
         let mut out = Vec::new();
         self.agent.on(Event::Exited { process: process(serial), end }, self.now, &mut out);
         let reasons = out.into_iter().filter_map(|action| match action {
@@ -142,14 +135,7 @@ fn over_the_limit_the_attempt_of_a_job_fails_and_is_repeated_as_any_other() {
     bench.grant(1, 2);
     bench.started(2);
     let _ = bench.over_limit(2);
-    let end = ProcessEnd {
-        exit: Exit::Clean,
-        lived: SECOND,
-        forced: true,
-        peak_rss_bytes: 300,
-        log_tail: Vec::new(),
-        last_words: None,
-    };
+    let end = ProcessEnd { forced: true, peak_rss_bytes: 300, ..end(Exit::Clean) };
     let mut out = Vec::new();
     bench.agent.on(Event::Exited { process: process(2), end }, bench.now, &mut out);
     let ended = out.iter().find_map(|action| match action {
